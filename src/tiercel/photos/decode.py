@@ -1,0 +1,183 @@
+"""From an image file to upright 8-bit RGB pixels, with one clear sentence for every file that cannot be one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from tiercel.errors import TiercelError
+
+MAX_PIXELS = 200_000_000
+"""Largest image that is decoded."""
+
+LONG_SIDE = 4096
+"""Pixels are kept at most this long; no encoder looks at more, and 200 megapixels would fill 600 MB."""
+
+BACKDROP = 127
+"""Grey that stands for "nothing seen": behind transparent pixels and around cropped panoramas."""
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF")  # MPO: JPEGs of phones with a second picture inside
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+_TIFF_XMP = 700
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An image file as read.
+
+    Attributes:
+        pixels: (height, width, 3) uint8 RGB, upright, at most `LONG_SIDE` long.
+        original_size: (width, height) of the upright image in the file.
+        exif: The EXIF block; empty where there is none or it is broken.
+        xmp: The XMP packet, empty where there is none.
+    """
+
+    pixels: NDArray[np.uint8]
+    original_size: tuple[int, int]
+    exif: Image.Exif
+    xmp: bytes
+
+
+def decode(path: Path) -> Decoded:
+    """Reads an image: upright, RGB, 8 bit, at most `LONG_SIDE` pixels long.
+
+    16-bit grey is scaled by its full range, CMYK is converted without a colour profile, transparent pixels are laid
+    over mid grey. JPEGs larger than needed are decoded at a half, a quarter or an eighth by libjpeg (exact, repeatable
+    and several times faster), then resampled with a Lanczos filter.
+
+    Args:
+        path: JPEG, PNG, WebP or TIFF.
+
+    Raises:
+        TiercelError: The file is missing, a folder, empty, no image, damaged, or over `MAX_PIXELS`.
+    """
+    _check_file(path)
+    with _no_pillow_limit(), _open(path) as image:
+        size = image.size
+        _check_size(path, size)
+        target = _limited(size)
+        try:
+            image.draft("", target)
+            image.load()
+            exif, xmp = _metadata(image)
+            # Pillow turns TIFFs upright while loading and drops their orientation; other formats it leaves alone.
+            orientation = exif.get(_ORIENTATION)
+            rgb = _to_rgb(path, image)
+        except TiercelError:
+            raise
+        except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, ...
+            raise TiercelError(f"{path} is damaged or cut off ({error}): copy it again from its source.") from error
+    if rgb.size != target:
+        rgb = rgb.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+        size = size[::-1] if orientation >= 5 else size
+    return Decoded(np.asarray(rgb), size, exif, xmp)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise TiercelError(f"{path} is a folder, not a photo: name the files in it, such as {path / '*.jpg'}.")
+        if path.stat().st_size == 0:
+            raise TiercelError(f"{path} is empty (0 bytes): copy it again from its source.")
+    except FileNotFoundError as error:
+        raise TiercelError(f"There is no photo {path}: check the path.") from error
+    except OSError as error:
+        raise TiercelError(f"{path} cannot be read ({error.strerror}): check the path and its permissions.") from error
+
+
+def _check_size(path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    if min(size) < 1:
+        raise TiercelError(f"{path} has no pixels ({width} x {height}): copy it again from its source.")
+    if width * height > MAX_PIXELS:
+        raise TiercelError(
+            f"{path} has {width} x {height} pixels, {width * height / 1e6:.0f} megapixels, and "
+            f"{MAX_PIXELS // 10**6} is the limit: shrink it to {LONG_SIDE} pixels a side or fewer."
+        )
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise TiercelError(
+            f"{path} is not a JPEG, PNG, WebP or TIFF image, whatever its name says: convert it to JPEG."
+        ) from error
+    except PermissionError as error:
+        raise TiercelError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+    except Exception as error:  # a header that is an image's and yet makes no sense
+        raise TiercelError(f"{path} is damaged ({error}): copy it again from its source.") from error
+
+
+_limit_lock = threading.Lock()
+_limit_users = 0
+_limit_before: int | None = None
+
+
+@contextmanager
+def _no_pillow_limit() -> Iterator[None]:
+    """Lifts Pillow's own size limit, whose warnings speak of attacks, while ours is in force.
+
+    The limit is a global of Pillow's: the first of several threads saves it and the last one puts it back.
+    """
+    global _limit_users, _limit_before
+    with _limit_lock:
+        if _limit_users == 0:
+            _limit_before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _limit_users += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _limit_users -= 1
+            if _limit_users == 0:
+                Image.MAX_IMAGE_PIXELS = _limit_before
+
+
+def _limited(size: tuple[int, int]) -> tuple[int, int]:
+    """The size with its long side cut to `LONG_SIDE`, in the same proportion."""
+    width, height = size
+    shrink = min(1.0, LONG_SIDE / max(width, height))
+    return max(1, round(width * shrink)), max(1, round(height * shrink))
+
+
+def _metadata(image: Image.Image) -> tuple[Image.Exif, bytes]:
+    """EXIF and XMP; broken metadata costs the metadata, not the photo."""
+    try:
+        exif = image.getexif()
+    except Exception:  # Pillow raises struct.error, SyntaxError, KeyError and more on broken blocks
+        exif = Image.Exif()
+    xmp = image.info.get("xmp") or exif.get(_TIFF_XMP) or b""
+    return exif, xmp if isinstance(xmp, bytes) else str(xmp).encode("utf-8", "replace")
+
+
+def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
+    """8-bit RGB, whatever the mode."""
+    if image.mode == "F":
+        raise TiercelError(f"{path} holds 32-bit floats, whose range is anyone's guess: convert it to 8 or 16 bits.")
+    if image.mode.startswith("I"):  # I;16 and its byte orders; I where Pillow widens 16 bits to 32
+        values = np.asarray(image).astype(np.float32)
+        return Image.fromarray((np.clip(values, 0, 65535) / 257 + 0.5).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        backdrop = Image.new("RGBA", rgba.size, (BACKDROP, BACKDROP, BACKDROP, 255))
+        return Image.alpha_composite(backdrop, rgba).convert("RGB")
+    return image.convert("RGB")
