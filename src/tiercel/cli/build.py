@@ -1,0 +1,45 @@
+"""``tiercel build``: prepare a map for locating photos on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def build(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="MAP",
+            help="GeoTIFF, COG, VRT, MBTiles, tile folder, tile URL with {z}/{x}/{y}, or the layout.yaml of a pyramid.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the atlas to write.")],
+    model: Annotated[str, typer.Option(help="Model: 'bundled' or a checkpoint folder.")] = "bundled",
+    crs: Annotated[
+        str | None, typer.Option(metavar="EPSG:n", help="Coordinate system, for a map that does not say its own.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an atlas that was built from something else.")
+    ] = False,
+) -> None:
+    """Encode every cell of a map, once, so that a photo is located on it in a moment.
+
+    Stopped half-way, the same command goes on where it was.
+
+    [bold]Examples[/bold]
+
+    tiercel build city.tif -o city.atlas
+
+    tiercel build town.mbtiles -o town.atlas --model runs/mine/best
+    """
+    from tiercel.atlas import build as build_atlas
+    from tiercel.cli.terminal import progress
+    from tiercel.maps import open_map
+    from tiercel.models import load_model
+
+    with open_map(source, crs=crs) as basemap, progress("Encoding the map") as report:
+        atlas = build_atlas(basemap, load_model(model), out, progress=report, overwrite=overwrite)
+    print(atlas)

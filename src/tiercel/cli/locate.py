@@ -1,0 +1,136 @@
+"""``tiercel locate``: where was this photo taken?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiercel.cli.terminal import say
+from tiercel.errors import TiercelError
+
+if TYPE_CHECKING:
+    from tiercel.fix import Fix
+    from tiercel.locate import Locator, Prior
+    from tiercel.photos import Photo
+
+EXIF_RADIUS_M = 100.0
+"""How far off a photo's own GPS position is taken to be: phones between houses err by tens of metres."""
+
+
+def locate(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Street photos: JPEG, PNG, WebP or TIFF.")],
+    atlas: Annotated[
+        Path, typer.Option("--atlas", metavar="DIR", help="The prepared map, from [bold]tiercel build[/bold].")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write GeoJSON, GeoTIFF and a picture of each fix here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, one a line.")] = False,
+    heading: Annotated[
+        float | None,
+        typer.Option(metavar="H", help="Azimuth of the photo's centre, degrees from north; else from EXIF, else open."),
+    ] = None,
+    field_of_view: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Horizontal degrees the photo spans; else from EXIF, else assumed."),
+    ] = None,
+    panorama: Annotated[
+        bool | None,
+        typer.Option("--panorama/--no-panorama", help="Equirectangular or not; else from XMP or the photo's shape."),
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="PRIOR", help="What is known: LAT,LON,METRES around it, or exif for the photo's own GPS."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--map", metavar="MAP", help="The map itself, for sharper pictures in DIR.")
+    ] = None,
+) -> None:
+    """Locate photos on a prepared map: a coordinate, its error radius, and the runners-up.
+
+    A photo's own GPS position is not looked at unless --prior asks for it.
+
+    [bold]Examples[/bold]
+
+    tiercel locate photo.jpg --atlas city.atlas
+
+    tiercel locate *.jpg --atlas city.atlas --json > fixes.jsonl
+
+    tiercel locate photo.jpg --atlas city.atlas --heading 135 --field-of-view 65 --out fixes --map city.tif
+    """
+    from tiercel.locate import Locator
+    from tiercel.maps import open_map
+    from tiercel.photos import Photo
+
+    stated = _stated_prior(prior)
+    failed = False
+    with open_map(source) if source else nullcontext() as basemap:
+        locator = Locator.open(atlas, basemap=basemap)
+        for path, name in zip(photos, _distinct_names(photos), strict=True):
+            try:
+                photo = Photo.open(path, heading=heading, field_of_view=field_of_view, panorama=panorama)
+                fix = locator.locate(photo, prior=_own_prior(photo) if prior == "exif" else stated)
+                _show(fix, as_json)
+                if out:
+                    _write(fix, photo, locator, out, name)
+            except TiercelError as error:  # the other photos are still to be located
+                say(f"Error: {error}")
+                failed = True
+    if failed:
+        raise typer.Exit(2)
+
+
+def _stated_prior(text: str | None) -> Prior | None:
+    """Read ``LAT,LON,METRES``; "exif" depends on the photo and is read later."""
+    from tiercel.locate import Prior
+
+    if text is None or text == "exif":
+        return None
+    try:
+        latitude, longitude, radius = (float(part) for part in text.split(","))
+    except ValueError:
+        raise TiercelError(f"--prior {text}: give LAT,LON,METRES, or the word exif.") from None
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180 and radius > 0):
+        raise TiercelError(
+            f"--prior {text}: latitude, longitude or radius is out of range; the order is LAT,LON,METRES."
+        )
+    return Prior(latitude, longitude, radius)
+
+
+def _own_prior(photo: Photo) -> Prior:
+    """Take a photo's own GPS position as what is known."""
+    from tiercel.locate import Prior
+
+    if photo.position is None:
+        raise TiercelError(f"{photo.path}: carries no GPS position; leave out --prior, or give it as LAT,LON,METRES.")
+    return Prior(photo.position.latitude, photo.position.longitude, EXIF_RADIUS_M)
+
+
+def _distinct_names(photos: Iterable[Path]) -> Iterator[str]:
+    """Name the files of each photo after it; photos of one name in several folders get a number."""
+    used: set[str] = set()
+    for path in photos:
+        numbered = (f"{path.stem}-{number}" for number in count(2))
+        name = next(name for name in chain([path.stem], numbered) if name not in used)
+        used.add(name)
+        yield name
+
+
+def _show(fix: Fix, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(fix.to_json(), allow_nan=False), flush=True)
+    else:
+        fix.print()
+
+
+def _write(fix: Fix, photo: Photo, locator: Locator, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.geojson").write_text(json.dumps(fix.to_geojson(), allow_nan=False), encoding="utf-8")
+    fix.to_geotiff(folder / f"{name}.tif")
+    fix.to_png(folder / f"{name}.png", photo=photo, overhead=locator.overhead)

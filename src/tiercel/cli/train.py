@@ -1,0 +1,29 @@
+"""``tiercel train``: train a model from a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="YAML file: what is trained, on what, and for how long.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for checkpoints and logs.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in DIR.")] = False,
+) -> None:
+    """Train a model; everything about it stands in the recipe.
+
+    [bold]Examples[/bold]
+
+    tiercel train recipes/bundled.yaml -o runs/bundled
+
+    tiercel train recipes/bundled.yaml -o runs/bundled --resume
+    """
+    from tiercel.training import train as train_model
+
+    train_model(recipe, out, resume=resume)
+    print(f"Trained: {out}")
