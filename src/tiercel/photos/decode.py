@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from tiercel.errors import TiercelError
 
@@ -23,7 +23,12 @@ LONG_SIDE = 4096
 BACKDROP = 127
 """Grey that stands for "nothing seen": behind transparent pixels and around cropped panoramas."""
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF")  # MPO: JPEGs of phones with a second picture inside
+_READERS = (
+    JpegImagePlugin.JpegImageFile,  # and of phones' MPO files, JPEGs with a second picture inside
+    PngImagePlugin.PngImageFile,
+    WebPImagePlugin.WebPImageFile,
+    TiffImagePlugin.TiffImageFile,
+)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -78,13 +83,11 @@ def decode(path: Path) -> Decoded:
             exif, xmp = _metadata(image)
             # Pillow turns TIFFs upright while loading and drops their orientation; other formats it leaves alone.
             orientation = exif.get(_ORIENTATION)
-            rgb = _to_rgb(path, image)
+            rgb = _over_grey(_shrunk(_eight_bit(path, image), target))
         except TiercelError:
             raise
         except Exception as error:  # decoders raise anything: OSError, SyntaxError, struct.error, zlib.error, ...
             raise TiercelError(f"{path} is damaged or cut off ({error}): copy it again from its source.") from error
-    if rgb.size != target:
-        rgb = rgb.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
         size = size[::-1] if orientation >= 5 else size
@@ -105,8 +108,6 @@ def _check_file(path: Path) -> None:
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:
     width, height = size
-    if min(size) < 1:
-        raise TiercelError(f"{path} has no pixels ({width} x {height}): copy it again from its source.")
     if width * height > MAX_PIXELS:
         raise TiercelError(
             f"{path} has {width} x {height} pixels, {width * height / 1e6:.0f} megapixels, and "
@@ -116,10 +117,10 @@ def _check_size(path: Path, size: tuple[int, int]) -> None:
 
 def _open(path: Path) -> Image.Image:
     try:
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(path, formats=[reader.format for reader in _READERS])
     except UnidentifiedImageError as error:
         raise TiercelError(
-            f"{path} is not a JPEG, PNG, WebP or TIFF image, whatever its name says: convert it to JPEG."
+            f"{path} is not a JPEG, PNG, WebP or TIFF image that can be read, whatever its name: convert it to JPEG."
         ) from error
     except PermissionError as error:
         raise TiercelError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
@@ -169,15 +170,25 @@ def _metadata(image: Image.Image) -> tuple[Image.Exif, bytes]:
     return exif, xmp if isinstance(xmp, bytes) else str(xmp).encode("utf-8", "replace")
 
 
-def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
-    """8-bit RGB, whatever the mode."""
+def _eight_bit(path: Path, image: Image.Image) -> Image.Image:
+    """L, RGB or RGBA, whatever the mode."""
     if image.mode == "F":
         raise TiercelError(f"{path} holds 32-bit floats, whose range is anyone's guess: convert it to 8 or 16 bits.")
     if image.mode.startswith("I"):  # I;16 and its byte orders; I where Pillow widens 16 bits to 32
         values = np.asarray(image).astype(np.float32)
-        return Image.fromarray((np.clip(values, 0, 65535) / 257 + 0.5).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((np.clip(values, 0, 65535) / 257 + 0.5).astype(np.uint8))
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        backdrop = Image.new("RGBA", rgba.size, (BACKDROP, BACKDROP, BACKDROP, 255))
-        return Image.alpha_composite(backdrop, rgba).convert("RGB")
-    return image.convert("RGB")
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _over_grey(image: Image.Image) -> Image.Image:
+    """RGB, with transparent pixels laid over the backdrop."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    backdrop = Image.new("RGBA", image.size, (BACKDROP, BACKDROP, BACKDROP, 255))
+    return Image.alpha_composite(backdrop, image).convert("RGB")
