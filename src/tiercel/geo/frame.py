@@ -58,9 +58,7 @@ class Frame:
         longitude, latitude = _transformer(self.name, "EPSG:4326").transform(*_floats(x, y))
         return np.asarray(latitude), np.asarray(longitude)
 
-    def from_wgs84(
-        self, latitude: ArrayLike, longitude: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def from_wgs84(self, latitude: ArrayLike, longitude: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eastings and northings, metres, of latitudes and longitudes; infinite where undefined."""
         north, east = _floats(latitude, longitude)
         x, y = _transformer("EPSG:4326", self.name).transform(east, north)
