@@ -1,0 +1,283 @@
+"""The probability of every leaf, and what can be read from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tiercel.errors import TiercelError
+from tiercel.geo import ZoomTree
+from tiercel.search.policy import Indices, Policy, check_scores, log_sum_exp
+
+Numbers = NDArray[np.float64]
+
+#: Cells whose children are asked for at once where a policy does not know whole levels.
+_BATCH = 1024
+#: Halvings of the search for a radius: from the size of a country to below a micrometre.
+_HALVINGS = 48
+
+
+def posterior(policy: Policy, *, temperature: float = 1.0) -> Posterior:
+    """The globally normalised probability of every leaf.
+
+    The score of a leaf is the sum of the raw scores of the cells on its path, and one softmax runs over all
+    leaves. A late level can thus overturn an early pick.
+
+    Args:
+        policy: Scores, bound to a photo.
+        temperature: Calibration: scores are divided by it. Above 1 makes the answer less sure.
+
+    Raises:
+        ValueError: The temperature is not positive, a score is NaN, or no leaf is covered.
+    """
+    tree = policy.tree
+    total = np.zeros(1)
+    for level in range(1, tree.depth + 1):
+        scores = policy.node_scores(level)
+        if scores is None:
+            scores = _expand(policy, level, np.flatnonzero(np.isfinite(total)))
+        above = total.reshape(tree.cells_per_side(level - 1), -1)
+        total = above.repeat(tree.branching, 0).repeat(tree.branching, 1).ravel() + check_scores(scores)
+    return Posterior.from_scores(tree, total, temperature=temperature)
+
+
+def _expand(policy: Policy, level: int, parents: Indices) -> NDArray[np.float32]:
+    """Scores of a level, asked for family by family; minus infinity below other parents."""
+    tree = policy.tree
+    scores = np.full(tree.count(level), -np.inf, np.float32)
+    for start in range(0, len(parents), _BATCH):
+        row, col = tree.unflat(level - 1, parents[start : start + _BATCH])
+        scores[tree.flat(level, *tree.children(level - 1, row, col))] = policy.child_scores(level - 1, row, col)
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """A probability for every leaf of a tree.
+
+    Attributes:
+        tree: The tree.
+        log_probability: (leaves,) in flat order; minus infinity where not covered. The probabilities sum to one.
+    """
+
+    tree: ZoomTree
+    log_probability: NDArray[np.float32]
+
+    @classmethod
+    def from_scores(cls, tree: ZoomTree, scores: ArrayLike, *, temperature: float = 1.0) -> Posterior:
+        """Normalises scores of leaves.
+
+        Args:
+            tree: The tree.
+            scores: (leaves,) on a logarithmic scale, minus infinity where not covered.
+            temperature: Scores are divided by it.
+
+        Raises:
+            ValueError: The shape is wrong, the temperature is not positive, a score is NaN, or no leaf is covered.
+        """
+        values = check_scores(np.asarray(scores, np.float64))
+        if values.shape != (tree.count(tree.depth),):
+            raise ValueError(f"the tree has {tree.count(tree.depth)} leaves, not scores of shape {values.shape}")
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise ValueError(f"a temperature is a positive number, not {temperature}")
+        values = values / temperature
+        total = log_sum_exp(values)
+        if not np.isfinite(total):
+            raise ValueError("no leaf is covered")
+        return cls(tree, (values - total).astype(np.float32))
+
+    @cached_property
+    def probability(self) -> Numbers:
+        """(leaves,) probabilities, summing to one."""
+        values = np.exp(self.log_probability.astype(np.float64))
+        return np.asarray(values / values.sum())
+
+    def tempered(self, temperature: float) -> Posterior:
+        """The same ranking, more sure (below 1) or less sure (above 1)."""
+        return Posterior.from_scores(self.tree, self.log_probability, temperature=temperature)
+
+    def with_prior(self, x: float, y: float, sigma_m: float) -> Posterior:
+        """The posterior once a rough position is known.
+
+        The prior is a round normal distribution, integrated over the square of each leaf, so that it is also right
+        when it is narrower than a leaf.
+
+        Args:
+            x: Easting of the rough position, metres.
+            y: Northing, metres.
+            sigma_m: Standard deviation along each axis, metres.
+
+        Raises:
+            ValueError: The deviation is not positive.
+            TiercelError: The position is so far from all covered cells that none of them is possible.
+        """
+        if not (math.isfinite(sigma_m) and sigma_m > 0):
+            raise ValueError(f"a standard deviation is a positive number of metres, not {sigma_m}")
+        root, cells = self.tree.root, self.tree.cells_per_side(self.tree.depth)
+        edges = np.linspace(0.0, root.side, cells + 1)
+        columns = _log_normal_shares((root.west + edges - x) / sigma_m)
+        rows = _log_normal_shares((y - root.north + edges) / sigma_m)
+        scores = self.log_probability + (rows[:, None] + columns).ravel()
+        if not np.isfinite(scores).any():
+            raise TiercelError(
+                f"The prior at ({x:.0f}, {y:.0f}) is too far from the map's coverage for its {sigma_m:g} m; "
+                "check the position or give a larger deviation."
+            )
+        return Posterior.from_scores(self.tree, scores)
+
+    def marginal(self, level: int) -> Numbers:
+        """Probabilities of the cells of a level: what their leaves hold together.
+
+        Returns:
+            (count(level),) in flat order, summing to one.
+        """
+        cells = self.tree.cells_per_side(level)
+        span = self.tree.cells_per_side(self.tree.depth) // cells
+        return np.asarray(self.probability.reshape(cells, span, cells, span).sum((1, 3)).ravel())
+
+    def top(self, k: int, *, apart: int = 0) -> tuple[Indices, NDArray[np.float32]]:
+        """The most probable leaves.
+
+        Args:
+            k: Leaves wanted.
+            apart: Leaves this many rows and cols around a better one are passed over, so that runners-up are
+                distinct places: 1 passes over the eight neighbours.
+
+        Returns:
+            Flat leaves, the best first (equal ones in flat order), and their own probabilities. Fewer than `k`
+            where no others are possible.
+        """
+        order = np.argsort(-self.log_probability, kind="stable")
+        order = order[np.isfinite(self.log_probability[order])]
+        if not apart:
+            leaves = order[:k]
+        else:
+            row, col = self.tree.unflat(self.tree.depth, order)
+            free = np.ones(len(order), np.bool_)
+            picks: list[int] = []
+            while len(picks) < k and free.any():
+                pick = int(free.argmax())
+                picks.append(pick)
+                free &= (abs(row - row[pick]) > apart) | (abs(col - col[pick]) > apart)
+            leaves = order[picks]
+        return leaves, self.probability[leaves].astype(np.float32)
+
+    @cached_property
+    def best(self) -> int:
+        """Flat index of the most probable leaf."""
+        return int(self.log_probability.argmax())
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre of the most probable leaf: easting and northing, metres."""
+        x, y = self.tree.centre(self.tree.depth, *self.tree.unflat(self.tree.depth, self.best))
+        return float(x), float(y)
+
+    def radius(self, share: float, around: tuple[float, float] | None = None) -> float:
+        """How far around a point a share of the probability reaches.
+
+        The probability of a leaf counts as spread evenly over its square. The radius grows with the share.
+
+        Args:
+            share: Above 0 and at most 1.
+            around: Easting and northing of the point, metres; the centre of the best leaf if left out.
+
+        Returns:
+            Metres. For a share of 1, the distance of the farthest corner of all leaves of any probability.
+
+        Raises:
+            ValueError: The share is not above 0 and at most 1.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"a share of the probability lies above 0 and at most at 1, not {share}")
+        disc = _Disc(self, around or self.centre)
+        low, high = 0.0, disc.reach
+        if share == 1:
+            return high
+        # All shares halve the same interval, which makes the answer monotone in the share to the last bit.
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if disc.mass(middle) >= share else (middle, high)
+        return high
+
+    def mass_within(self, radius: float, around: tuple[float, float] | None = None) -> float:
+        """The probability that the place is at most so far from a point: the inverse of `radius`.
+
+        Args:
+            radius: Metres.
+            around: Easting and northing of the point, metres; the centre of the best leaf if left out.
+        """
+        return _Disc(self, around or self.centre).mass(radius)
+
+
+class _Disc:
+    """Probability inside circles of any radius around one point."""
+
+    def __init__(self, answer: Posterior, around: tuple[float, float]) -> None:
+        tree = answer.tree
+        leaves = np.flatnonzero(answer.probability)
+        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
+        self._probability = answer.probability[leaves]
+        self._x, self._y, self._side = x - around[0], y - around[1], tree.side(tree.depth)
+        half = self._side / 2
+        self._far = np.hypot(abs(self._x) + half, abs(self._y) + half)
+        self._near = np.hypot(np.maximum(abs(self._x) - half, 0), np.maximum(abs(self._y) - half, 0))
+
+    @property
+    def reach(self) -> float:
+        """Distance of the farthest corner, metres."""
+        return float(self._far.max())
+
+    def mass(self, radius: float) -> float:
+        """Probability within the radius."""
+        inside = self._far <= radius
+        cut = ~inside & (self._near < radius)
+        shares = _overlap(self._x[cut], self._y[cut], self._side, radius) / self._side**2
+        return float(self._probability[inside].sum() + (self._probability[cut] * shares).sum())
+
+
+def _overlap(x: Numbers, y: Numbers, side: float, radius: float) -> Numbers:
+    """Area common to a circle around the origin and squares with centres x, y."""
+    west, east, south, north = x - side / 2, x + side / 2, y - side / 2, y + side / 2
+    area = (
+        _corner(east, north, radius)
+        - _corner(west, north, radius)
+        - _corner(east, south, radius)
+        + _corner(west, south, radius)
+    )
+    return np.clip(area, 0, side**2)
+
+
+def _corner(a: Numbers, b: Numbers, radius: float) -> Numbers:
+    """Area of the part of a circle around the origin with x <= a and y <= b.
+
+    A column of the circle at x has half its height h(x) = sqrt(r^2 - x^2) on each side. Between -c and c, where h
+    reaches |b|, the line y = b cuts the column to h + b; beyond, it is whole (2 h) if b is above and gone if below.
+    """
+    a, b = np.clip(a, -radius, radius), np.clip(b, -radius, radius)
+    c = np.minimum(np.sqrt((radius - b) * (radius + b)), radius)
+    middle = np.clip(a, -c, c)
+    cut = b * (middle + c) + _under_arc(middle, radius) - _under_arc(-c, radius)
+    whole = _under_arc(np.minimum(a, -c), radius) + _under_arc(np.maximum(a, c), radius) - _under_arc(c, radius)
+    return np.asarray(cut + np.where(b > 0, 2 * whole, 0))
+
+
+def _under_arc(t: Numbers, radius: float) -> Numbers:
+    """Integral of sqrt(radius^2 - x^2) from -radius to t."""
+    root = np.sqrt((radius - t) * (radius + t))
+    return np.asarray((t * root + radius**2 * np.arcsin(t / radius)) / 2 + math.pi * radius**2 / 4)
+
+
+def _log_normal_shares(edges: Numbers) -> Numbers:
+    """Logarithm of the standard normal probability between neighbouring edges."""
+    # Between two edges on the right, tails keep the digits that differences of near-ones would lose; mirror the left.
+    low, high = np.minimum(abs(edges[:-1]), abs(edges[1:])), np.maximum(abs(edges[:-1]), abs(edges[1:]))
+    straddles = edges[:-1] * edges[1:] < 0
+    tail = np.array([math.erfc(edge / math.sqrt(2)) / 2 for edge in np.concatenate([low, high])])
+    near, far = tail[: len(low)], tail[len(low) :]
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.where(straddles, 1 - near - far, near - far)))
