@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-SEED = 20260
+SEED = 2026
 
 
 def demo(
-    seed: Annotated[int, typer.Option(min=0, help="The city's seed; no model was trained on the default one.")] = SEED,
+    seed: Annotated[int, typer.Option(min=0, max=9999, help="The city's seed; training starts at 10,000.")] = SEED,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for the map, the atlas and the page.")
     ] = Path("demo"),

@@ -130,7 +130,10 @@ def _show(fix: Fix, as_json: bool) -> None:
 
 
 def _write(fix: Fix, photo: Photo, locator: Locator, folder: Path, name: str) -> None:
+    from tiercel.photos.write import replacing
+
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.geojson").write_text(json.dumps(fix.to_geojson(), allow_nan=False), encoding="utf-8")
+    with replacing(folder / f"{name}.geojson") as part:
+        part.write_text(json.dumps(fix.to_geojson(), allow_nan=False), encoding="utf-8")
     fix.to_geotiff(folder / f"{name}.tif")
     fix.to_png(folder / f"{name}.png", photo=photo, overhead=locator.overhead)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tiercel.cli.terminal import say
+
 
 def train(
     recipe: Annotated[
@@ -25,5 +27,4 @@ def train(
     """
     from tiercel.training import train as train_model
 
-    train_model(recipe, out, resume=resume)
-    print(f"Trained: {out}")
+    print(train_model(recipe, out, resume=resume, report=say))

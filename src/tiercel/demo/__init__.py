@@ -1,0 +1,1 @@
+"""The demo: a city nobody has seen, fifty photos, one page of pictures."""
