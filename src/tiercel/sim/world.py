@@ -135,7 +135,9 @@ FEATURE = np.dtype(
         ("marking", np.int32),  # bit set: 1 centre line dashed, 2 centre line solid, 4 lane lines, 8 edge lines,
         # 16 zebra at junctions, 32 stop lines, 64 bus lane, 128 cycle lane, 256 parking bays, 512 median, 1024 tram tracks
         ("colour", np.float32, (3,)),  # base ground colour 0..255
-        ("accent", np.float32, (3,)),  # markings, second paving colour, court colour
+        ("accent", np.float32, (3,)),  # painted lane, second paving colour, court colour
+        ("paving", np.float32, (3,)),  # pavement (streets)
+        ("line", np.float32, (3,)),  # centre line (streets)
         ("seed", np.uint32),
     ]
 )
