@@ -30,7 +30,8 @@ def failing(error: BaseException) -> Callable[..., None]:
     ("error", "code", "sentence"),
     [
         (TiercelError("recipe.yaml: no such file; write one."), 2, "Error: recipe.yaml: no such file; write one."),
-        (KeyboardInterrupt(), 130, "Stopped: what was finished is kept, nothing is left half-written."),
+        (KeyboardInterrupt(), 130, "Stopped; nothing is left half-written."),
+        (KeyboardInterrupt("Stopped; run it again to go on."), 130, "Stopped; run it again to go on."),
         (
             OSError(errno.ENOSPC, "No space left on device", "runs/model.safetensors"),
             2,

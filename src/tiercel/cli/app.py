@@ -20,6 +20,7 @@ from tiercel.cli.train import train
 from tiercel.errors import TiercelError
 
 BAD_INPUT = 2
+_NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quota error
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
 
@@ -37,8 +38,8 @@ class Verbs(TyperGroup):
         except TiercelError as error:
             say(f"Error: {error}")
             raise typer.Exit(BAD_INPUT) from None
-        except KeyboardInterrupt:
-            say("Stopped: what was finished is kept, nothing is left half-written.")
+        except KeyboardInterrupt as interrupt:
+            say(str(interrupt) or "Stopped; nothing is left half-written.")
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
             if not is_disk_full(error):
@@ -50,7 +51,7 @@ class Verbs(TyperGroup):
 
 def is_disk_full(error: OSError) -> bool:
     """Tell whether a write failed for want of space (or quota), also where a library only says so in words."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+    return error.errno in _NO_SPACE or "No space left on device" in str(error)
 
 
 app = typer.Typer(

@@ -42,4 +42,5 @@ def build(
 
     with open_map(source, crs=crs) as basemap, progress("Encoding the map") as report:
         atlas = build_atlas(basemap, load_model(model), out, progress=report, overwrite=overwrite)
-    print(atlas)
+    cells, side = len(atlas.leaf_index), atlas.tree.side(atlas.tree.depth)
+    print(f"{out}: {cells:,} cells of {side:g} m, from {atlas.map_name}")

@@ -199,7 +199,7 @@ def _card(number: int, one: Located, pictures: CardPictures) -> str:
         "Heat map over the city, with the true and the found place marked.",
         f"Cross: taken here. Disc: found here. Greedy zooming ends {distance(one.greedy_error_m)} off.",
     )
-    sure = f"90 % of the probability within {distance(fix.radius_90_m)}"
+    sure = f"90 % sure to be within {distance(fix.radius_90_m)}"
     kind = KINDS[one.kind]
     return f"""<article id="photo-{number}">
 <img class="street" src="{data_uri(pictures.photo)}" alt="Photo {number}, a simulated street view: {kind}.">

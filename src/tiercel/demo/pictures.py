@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tiercel.demo.results import Located
-from tiercel.fix.picture import Overhead, draw_candidates, draw_map, draw_steps
+from tiercel.fix.picture import PICK, Overhead, Point, draw_candidates, draw_map, draw_steps
+from tiercel.geo import Square
 
 Pixels = NDArray[np.uint8]
 
@@ -47,12 +49,12 @@ def draw(one: Located, overhead: Overhead) -> CardPictures:
     """
     fix, truth = one.fix, (one.x, one.y)
     best, shown = (fix.x, fix.y), fix.candidates[:CANDIDATES]
-    steps = draw_steps(fix.steps, overhead, CROP_PIXELS, best=best, truth=truth, gap=0)
+    steps = [_step(outer, inner, overhead, best, truth) for outer, inner in pairwise(fix.steps)]
     crops = draw_candidates(shown, overhead, CROP_PIXELS, CANDIDATE_SIDE_M, best=best, truth=truth, gap=0)
     return CardPictures(
         photo=_fit(one.photo.pixels, PHOTO_PIXELS),
         heat=np.asarray(draw_map(fix, overhead, MAP_PIXELS, truth)),
-        steps=_panels(steps, max(1, len(fix.steps) - 1)),  # the last is one cell: a patch of asphalt
+        steps=steps,
         candidates=_panels(crops, len(shown)),
     )
 
@@ -62,6 +64,16 @@ def _fit(pixels: Pixels, width: int) -> Pixels:
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     return np.asarray(image)
+
+
+def _step(outer: Square, inner: Square, overhead: Overhead, best: Point, truth: Point) -> Pixels:
+    """A square zoomed through, with the one picked in it."""
+    picture = draw_steps([outer], overhead, CROP_PIXELS, best=best, truth=truth).crop((0, 0, CROP_PIXELS, CROP_PIXELS))
+    scale = CROP_PIXELS / outer.side
+    west, east = ((x - outer.west) * scale for x in (inner.west, inner.east))
+    north, south = ((outer.north - y) * scale for y in (inner.north, inner.south))
+    ImageDraw.Draw(picture).rectangle((west, north, east, south), outline=PICK, width=3)
+    return np.asarray(picture)
 
 
 def _panels(row: Image.Image, count: int) -> list[Pixels]:
