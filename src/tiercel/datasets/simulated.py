@@ -1,0 +1,293 @@
+"""A simulated city on disk: its overhead map, and photos taken in it at exactly known places.
+
+A data set is a folder:
+
+* `city.tif`: the map, a tiled GeoTIFF with overviews in a UTM zone;
+* `photos/*.jpg`: panoramas and photos, with position, heading and field of view in their EXIF and XMP;
+* `photos.csv`: one row a photo, written last: where it is, the data set is whole;
+* `dataset.json`: what it was made from, written first.
+
+Everything follows from two seeds, the city's and the photos', so a run that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.errors import TiercelError
+from tiercel.geo import Frame
+from tiercel.photos.write import replacing, write_photo
+
+if TYPE_CHECKING:
+    from tiercel.sim import OverheadLook, StreetLook, StreetRenderer
+    from tiercel.sim.world import World
+
+KINDS: dict[str, float] = {"panorama": 360.0, "photo_90": 90.0, "photo_70": 70.0}
+"""Kinds of photos and their horizontal fields of view, degrees."""
+
+MAP_FILE = "city.tif"
+TABLE_FILE = "photos.csv"
+SETTINGS_FILE = "dataset.json"
+
+_CRS = "EPSG:32633"
+_EASTING = 500_000.0
+_NORTHING = 5_000_000.0
+_APART = 20_000.0  # metres between the places of cities of neighbouring seeds, so that no two lie on each other
+_PANORAMA_PIXELS = (512, 1024)
+_PHOTO_PIXELS = (480, 640)
+
+Progress = Callable[[int, int], None]
+"""Called with how many pieces are done and how many there are."""
+
+
+@dataclass(frozen=True)
+class SimulatedSample:
+    """One photo of a simulated city and the truth about it.
+
+    Attributes:
+        file: The photo.
+        kind: One of `KINDS`.
+        x: Easting of the camera in the map's frame, metres.
+        y: Northing, metres.
+        latitude: Degrees, WGS84.
+        longitude: Degrees, WGS84.
+        heading: Azimuth of the centre column, degrees clockwise from grid north.
+        field_of_view: Horizontal, degrees.
+        pitch: Elevation of the optical axis, degrees; 0 for panoramas.
+        eye_height: Of the camera above the ground, metres.
+    """
+
+    file: Path
+    kind: str
+    x: float
+    y: float
+    latitude: float
+    longitude: float
+    heading: float
+    field_of_view: float
+    pitch: float
+    eye_height: float
+
+
+def simulate(
+    folder: str | Path,
+    *,
+    seed: int,
+    size: float = 2000.0,
+    photos: int = 100,
+    kinds: Sequence[str] = ("panorama", "photo_90"),
+    progress: Progress | None = None,
+) -> list[SimulatedSample]:
+    """Makes a city and photos in it: what `tiercel sim` does. A data set that is there already is only read.
+
+    Args:
+        folder: Where to; made if missing.
+        seed: Of the city and of the photos.
+        size: Side of the city, metres.
+        photos: How many photos.
+        kinds: Their kinds, taken in turn.
+        progress: Called after each piece.
+
+    Raises:
+        TiercelError: The folder holds another data set or cannot be written to.
+    """
+    folder = Path(folder)
+    settings = _settings(seed, size, photos, kinds, seed, ())
+    if (folder / TABLE_FILE).is_file() and (folder / MAP_FILE).is_file():
+        _claim(folder, settings)
+        return read_dataset(folder)
+    from tiercel.sim import make_world
+
+    return write_dataset(folder, make_world(seed, size), count=photos, kinds=kinds, seed=seed, progress=progress)
+
+
+def write_dataset(
+    folder: str | Path,
+    world: World,
+    *,
+    count: int,
+    kinds: Sequence[str] = ("panorama", "photo_90"),
+    seed: int,
+    overhead_look: OverheadLook | None = None,
+    street_look: StreetLook | None = None,
+    progress: Progress | None = None,
+) -> list[SimulatedSample]:
+    """Writes the map of a city and photos taken in it, all at exactly known places.
+
+    The city's south-west corner is put at easting 500000 of UTM zone 33 north, at a northing that depends on its
+    seed. Panoramas (1024 x 512) are taken in the carriageway from a mapping car's roof; photos (640 x 480) in turn
+    from a car and on foot. All look in any direction, on days and in weather of their own. Photos that are in the
+    folder already are kept; no file is ever seen half-written.
+
+    Args:
+        folder: Where to; made if missing.
+        world: The city.
+        count: How many photos.
+        kinds: Their kinds (see `KINDS`), taken in turn.
+        seed: Of places, directions and looks.
+        overhead_look: Light and sensor of the map; drawn from the seed when not given.
+        street_look: Weather and camera of all photos; drawn for each when not given.
+        progress: Called after each piece.
+
+    Returns:
+        The photos and the truth about them.
+
+    Raises:
+        TiercelError: The folder holds another data set or cannot be written to, or a kind is unknown.
+    """
+    folder = Path(folder)
+    _claim(folder, _settings(world.seed, world.size, count, kinds, seed, (overhead_look, street_look)))
+    report = progress or (lambda done, total: None)
+    if not (folder / MAP_FILE).is_file():
+        _write_map(folder / MAP_FILE, world, seed, overhead_look)
+    report(1, count + 1)
+    samples = _draw_samples(folder / "photos", world, count, kinds, seed)
+    _write_photos(samples, world, seed, street_look, report)
+    _write_table(folder, samples)
+    return samples
+
+
+def read_dataset(folder: str | Path) -> list[SimulatedSample]:
+    """The photos of a data set and the truth about them.
+
+    Args:
+        folder: As written by `write_dataset`; its map is `folder / MAP_FILE`.
+
+    Raises:
+        TiercelError: The folder holds no whole data set.
+    """
+    table = Path(folder) / TABLE_FILE
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            return [_sample(table, row) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise TiercelError(
+            f"{folder} holds no whole simulated city ({TABLE_FILE} is missing): run `tiercel sim -o {folder}`."
+        ) from error
+
+
+def corner(seed: int) -> tuple[float, float]:
+    """Easting and northing of the south-west corner of the city of a seed, metres in UTM zone 33 north."""
+    return _EASTING, _NORTHING + _APART * (seed % 100)
+
+
+def _settings(
+    city: int, size: float, count: int, kinds: Sequence[str], seed: int, looks: Sequence[Any]
+) -> dict[str, Any]:
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise TiercelError(f"There are no photos of kind {unknown or 'none'}: choose from {', '.join(KINDS)}.")
+    west, south = corner(city)
+    return {
+        "format": 1, "city": city, "size": size, "crs": _CRS, "west": west, "south": south, "photos": count,
+        "kinds": list(kinds), "seed": seed, "looks": [repr(look) for look in looks if look is not None],
+    }  # fmt: skip
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Writes what the folder is going to hold, or makes sure that it holds just that."""
+    path = folder / SETTINGS_FILE
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != settings:
+            raise TiercelError(f"{folder} holds another simulated city (see {SETTINGS_FILE}): choose another folder.")
+        return
+    try:
+        (folder / "photos").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TiercelError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+    with replacing(path) as part:
+        part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_map(path: Path, world: World, seed: int, look: OverheadLook | None) -> None:
+    from tiercel.maps import write_geotiff
+    from tiercel.sim import OverheadLook, render_overhead
+
+    rng = np.random.default_rng([seed, 0])
+    resolution, day = 0.5, int(rng.integers(1 << 20))
+    rgb = render_overhead(world, resolution, day=day, look=look or OverheadLook.sample(rng))
+    west, south = corner(world.seed)
+    write_geotiff(path, rgb, Frame(_CRS), west, south + world.size, resolution)
+
+
+def _draw_samples(folder: Path, world: World, count: int, kinds: Sequence[str], seed: int) -> list[SimulatedSample]:
+    """Places, directions and cameras of all photos, whether they are on disk or not."""
+    from tiercel.sim import sample_viewpoints
+
+    rng = np.random.default_rng([seed, 1])
+    places = {kind: iter(sample_viewpoints(world, count, rng, kind=kind)) for kind in ("street", "pavement")}
+    west, south = corner(world.seed)
+    samples, frame = [], Frame(_CRS)
+    for index in range(count):
+        kind = kinds[index % len(kinds)]
+        on_foot = kind != "panorama" and (index // len(kinds)) % 2 == 1
+        place = next(places["pavement" if on_foot else "street"])
+        x, y = round(west + float(place["x"]), 3), round(south + float(place["y"]), 3)
+        latitude, longitude = (float(value) for value in frame.to_wgs84(x, y))
+        pitch = 0.0 if kind == "panorama" else float(np.clip(rng.normal(0, 3), -8, 8))
+        eye = (
+            rng.uniform(1.45, 1.8)
+            if on_foot
+            else rng.uniform(2.1, 2.8)
+            if kind == "panorama"
+            else rng.uniform(1.3, 2.4)
+        )
+        samples.append(SimulatedSample(
+            folder / f"{index:05d}_{kind}.jpg", kind, x, y, round(latitude, 9), round(longitude, 9),
+            round(float(rng.uniform(0, 360)), 4) % 360, KINDS[kind], round(pitch, 3), round(float(eye), 3),
+        ))  # fmt: skip
+    return samples
+
+
+def _write_photos(
+    samples: Sequence[SimulatedSample], world: World, seed: int, look: StreetLook | None, report: Progress
+) -> None:
+    from tiercel.sim import StreetLook, StreetRenderer
+
+    renderer: StreetRenderer | None = None  # takes its time, and is not needed where all photos are there
+    for index, sample in enumerate(samples):
+        if not sample.file.is_file():
+            renderer = renderer or StreetRenderer(world)
+            drawn = look or StreetLook.sample(np.random.default_rng([seed, 2, index]))
+            pixels = _render(renderer, world, sample, drawn)
+            write_photo(
+                sample.file, pixels, latitude=sample.latitude, longitude=sample.longitude, heading=sample.heading,
+                field_of_view=sample.field_of_view, panorama=sample.kind == "panorama",
+            )  # fmt: skip
+        report(index + 2, len(samples) + 1)
+
+
+def _render(renderer: StreetRenderer, world: World, sample: SimulatedSample, look: StreetLook) -> NDArray[np.uint8]:
+    west, south = corner(world.seed)
+    x, y = sample.x - west, sample.y - south
+    if sample.kind == "panorama":
+        return renderer.panorama(x, y, sample.eye_height, sample.heading, *_PANORAMA_PIXELS, look)
+    return renderer.perspective(
+        x, y, sample.eye_height, sample.heading, sample.pitch, sample.field_of_view, *_PHOTO_PIXELS, look
+    )
+
+
+def _write_table(folder: Path, samples: Sequence[SimulatedSample]) -> None:
+    with replacing(folder / TABLE_FILE) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [column.name for column in fields(SimulatedSample)], lineterminator="\n")
+        writer.writeheader()
+        for sample in samples:
+            writer.writerow(asdict(sample) | {"file": sample.file.relative_to(folder).as_posix()})
+
+
+def _sample(table: Path, row: dict[str, str]) -> SimulatedSample:
+    try:
+        numbers = {column.name: float(row[column.name]) for column in fields(SimulatedSample)[2:]}
+        return SimulatedSample(table.parent / row["file"], row["kind"], **numbers)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TiercelError(
+            f"{table} has a row that cannot be read ({error}): delete it and write the data set again."
+        ) from error
