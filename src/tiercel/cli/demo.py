@@ -29,7 +29,7 @@ def demo(
     from rich.console import Console
 
     from tiercel.cli.terminal import say
-    from tiercel.demo import run
+    from tiercel.demo.run import run
 
     page, table = run(seed, out, say=say)
     console = Console()

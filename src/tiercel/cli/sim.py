@@ -27,8 +27,8 @@ def sim(
     tiercel sim -o village --seed 7 --size 500 --photos 10
     """
     from tiercel.cli.terminal import progress
-    from tiercel.datasets.simulated import write_dataset
+    from tiercel.datasets import simulate
 
     with progress("Making the city and its photos") as report:
-        write_dataset(out, seed=seed, size=size, photos=photos, progress=report)
-    print(f"Wrote {out}")
+        samples = simulate(out, seed=seed, size=size, photos=photos, progress=report)
+    print(f"{out}: a city of {size:g} m and {len(samples)} photos")
