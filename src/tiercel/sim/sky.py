@@ -26,7 +26,7 @@ class StreetLook:
         clouds: Share of a clear sky under clouds, 0..1.
         cloud_seed: Which clouds.
         haze: Extinction per metre; 0.001 is clear air.
-        season: 0..1 through the year from midwinter, as in the colours of plants and ground.
+        season: In [0, 4): 0 spring, 1 summer, 2 autumn, 3 winter, as in `materials`.
         exposure: Factor on brightness.
         balance: Factors on red, green and blue.
         contrast: Factor around middle grey.
@@ -41,7 +41,7 @@ class StreetLook:
     clouds: float = 0.35
     cloud_seed: int = 1
     haze: float = 0.0012
-    season: float = 0.5
+    season: float = 1.0
     exposure: float = 1.0
     balance: Colour = (1.0, 1.0, 1.0)
     contrast: float = 1.0
@@ -65,7 +65,7 @@ class StreetLook:
             clouds=float(rng.random()),
             cloud_seed=int(rng.integers(1 << 16)),
             haze=float(math.exp(rng.uniform(math.log(0.0004), math.log(0.005)))),
-            season=float(rng.random()),
+            season=float(rng.uniform(0.0, 4.0)),
             exposure=float(math.exp(rng.normal(0.0, 0.16))),
             balance=(float(1.0 + tint[0]), float(1.0 + 0.5 * tint[1]), float(1.0 + tint[2])),
             contrast=float(rng.uniform(0.8, 1.25)),
@@ -99,7 +99,7 @@ class Light(NamedTuple):
         cloud_light: Brightness of clouds, 0..255.
         cloud_seed: Which clouds.
         haze: Extinction per metre.
-        season: 0..1.
+        season: In [0, 4).
         evening: 1 where lamps and windows are lit.
     """
 
