@@ -1,0 +1,180 @@
+"""What an atlas was built from: the part of it that is plain JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tiercel.errors import TiercelError
+from tiercel.geo import Square, ZoomTree
+
+if TYPE_CHECKING:
+    from tiercel.maps import Basemap
+    from tiercel.models import Model
+
+#: Raised whenever an older reader would misread a newer atlas.
+FORMAT = 1
+FILE = "atlas.json"
+#: Share of a leaf by which a map may stick out of its tree: less than rounding and reprojection leave.
+_SLACK = 0.01
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MapRecord(_Record):
+    """The map. Its name and source are for people; the fingerprint tells whether it is the same."""
+
+    name: str
+    source: str
+    fingerprint: str
+
+
+class ModelRecord(_Record):
+    """The model. Its name is for people; the fingerprint tells whether it is the same."""
+
+    name: str
+    fingerprint: str
+
+
+class TreeRecord(_Record):
+    """The tree: centre and side of the root in metres, children along a side, level of the leaves."""
+
+    x: float
+    y: float
+    side: float
+    branching: int
+    depth: int
+
+
+class Sizes(_Record):
+    """Shapes of the features, and which heads of the model they are for."""
+
+    heads: tuple[str, ...]
+    positions: int
+    headings: int
+    key_width: int
+    match_cells: int
+    match_width: int
+    zoom_width: int
+    zoom_levels: int
+
+
+class Manifest(_Record):
+    """What an atlas was built from.
+
+    Attributes:
+        format: Version of the layout on disk.
+        map: The map.
+        frame: Name of the frame, "EPSG:32633" or WKT.
+        tree: The tree of cells.
+        model: The model.
+        sizes: Shapes of the features.
+    """
+
+    format: int
+    map: MapRecord
+    frame: str
+    tree: TreeRecord
+    model: ModelRecord
+    sizes: Sizes
+
+    @classmethod
+    def of(cls, basemap: Basemap, model: Model) -> Manifest:
+        """The manifest of the atlas of a map for a model."""
+        config = model.config
+        tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
+        return cls(
+            format=FORMAT,
+            map=MapRecord(
+                name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()
+            ),
+            frame=basemap.frame.name,
+            tree=TreeRecord(
+                x=tree.root.x, y=tree.root.y, side=tree.root.side, branching=tree.branching, depth=tree.depth
+            ),
+            model=ModelRecord(name=model.name, fingerprint=model.fingerprint),
+            sizes=Sizes(
+                heads=tuple(config.heads),
+                positions=config.positions_per_leaf**2,
+                headings=config.headings,
+                key_width=config.key_width,
+                match_cells=config.match_cells_per_leaf,
+                match_width=config.match_width,
+                zoom_width=config.zoom_width,
+                zoom_levels=min(config.zoom_levels, tree.depth) if "zoom" in config.heads else 0,
+            ),
+        )
+
+    @property
+    def zoom_tree(self) -> ZoomTree:
+        """The tree of cells."""
+        tree = self.tree
+        return ZoomTree(Square(tree.x, tree.y, tree.side), tree.branching, tree.depth)
+
+    def differences(self, other: Manifest) -> list[str]:
+        """What another atlas was built from otherwise: any of "map", "model", "tree"; names do not count."""
+        return [
+            what
+            for what, same in (
+                ("map", self.map.fingerprint == other.map.fingerprint and self.frame == other.frame),
+                ("model", self.model.fingerprint == other.model.fingerprint and self.sizes == other.sizes),
+                ("tree", self.tree == other.tree),
+            )
+            if not same
+        ]
+
+    def write(self, folder: Path) -> None:
+        """Writes the manifest into a folder."""
+        (folder / FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Reads the manifest of a folder.
+
+        Raises:
+            TiercelError: The folder is missing, is no atlas, or is one of another format.
+        """
+        if not folder.exists():
+            raise TiercelError(f"There is no atlas at {folder}; make one with `tiercel build MAP -o {folder}`.")
+        try:
+            content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            found = content["format"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise TiercelError(
+                f"{folder} is not an atlas: it has no readable {FILE}; make one with `tiercel build`."
+            ) from None
+        if found != FORMAT:
+            raise TiercelError(
+                f"{folder} is an atlas of format {found} and this version reads {FORMAT}; "
+                "build it again with --overwrite."
+            )
+        try:
+            return cls.model_validate(content)
+        except ValidationError:
+            raise TiercelError(f"{folder / FILE} is damaged; build the atlas again with --overwrite.") from None
+
+
+def fit_tree(bounds: tuple[float, float, float, float], leaf_m: float, branching: int) -> ZoomTree:
+    """The smallest tree with leaves of a given side that covers a map, centred on the map.
+
+    Args:
+        bounds: West, south, east and north of the map, metres.
+        leaf_m: Side of a leaf, metres.
+        branching: Children along a side.
+
+    Returns:
+        A tree of depth 1 or more.
+    """
+    west, south, east, north = bounds
+    extent = max(east - west, north - south) - _SLACK * leaf_m
+    depth = 1
+    while leaf_m * branching**depth < extent:
+        depth += 1
+    # To the millimetre: another release of the projection library must not make another tree.
+    x, y = round((west + east) / 2, 3), round((south + north) / 2, 3)
+    return ZoomTree(Square(x, y, leaf_m * branching**depth), branching, depth)
