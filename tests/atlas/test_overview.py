@@ -55,4 +55,4 @@ def test_colours_do_not_darken_towards_what_is_not_covered(pixels) -> None:
     image = Image.open(io.BytesIO(to_png(rgb * covered[..., None].astype(np.uint8), covered)))
     shown, inside = crop(image, GROUND, GROUND, pixels)
     assert inside.any()
-    np.testing.assert_allclose(shown[inside], 200, atol=1)
+    np.testing.assert_allclose(shown[inside].astype(float), 200, atol=3)

@@ -90,9 +90,7 @@ class Manifest(_Record):
         tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
         return cls(
             format=FORMAT,
-            map=MapRecord(
-                name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()
-            ),
+            map=MapRecord(name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()),
             frame=basemap.frame.name,
             tree=TreeRecord(
                 x=tree.root.x, y=tree.root.y, side=tree.root.side, branching=tree.branching, depth=tree.depth
