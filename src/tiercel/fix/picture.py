@@ -119,8 +119,9 @@ def draw_map(fix: Fix, overhead: Overhead, pixels: int, truth: Point | None = No
     rgb, covered = overhead(view, pixels)
     sheet = _Sheet(_heated(rgb, heat_levels(fix.heat)[window], covered), view)
     centre = sheet.at(fix.x, fix.y)
-    for radius, dashes in ((fix.radius_90_m, 40), (fix.radius_50_m, 0)):
+    for radius, dashed in ((fix.radius_90_m, True), (fix.radius_50_m, False)):
         length = radius / sheet.metre if math.isfinite(radius) else 0
+        dashes = max(10, round(length / 7)) if dashed else 0
         if 5 < length < 2 * pixels:
             sheet.circle(centre, length, INK, 4.5, dashes)
             sheet.circle(centre, length, WHITE, 2.2, dashes)
@@ -374,7 +375,8 @@ class _Sheet:
         return (x - self.square.west) / self.metre, (self.square.north - y) / self.metre
 
     def circle(self, at: Point, radius: float, colour: Colour, width: float, dashes: int = 0) -> None:
-        box = [value * _SMOOTH for value in (at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius)]
+        outer = radius + width / 2  # Pillow draws outlines inwards
+        box = [value * _SMOOTH for value in (at[0] - outer, at[1] - outer, at[0] + outer, at[1] + outer)]
         stroke = round(width * _SMOOTH)
         if not dashes:
             self.draw.ellipse(box, outline=colour, width=stroke)
