@@ -1,0 +1,238 @@
+"""From a photo to a fix: the whole path in one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.atlas import Atlas
+from tiercel.errors import TiercelError
+from tiercel.fix import Candidate, Fix
+from tiercel.geo import Square
+from tiercel.maps import Basemap
+from tiercel.models import Model, PhotoFeatures, load_model
+from tiercel.photos import Photo
+from tiercel.search import Descent, LevelScores, Posterior, WeightedSum, best_first, greedy, posterior, zoom_steps
+from tiercel.search.match import Matcher, Matches
+from tiercel.search.policies import PoseScores, Retriever, retrieval_policy, zoom_policy
+
+RUNNERS_UP = 6
+"""Candidates in a fix."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A rough position that is known beforehand.
+
+    Attributes:
+        latitude: Degrees, WGS84.
+        longitude: Degrees, WGS84.
+        radius_m: Standard deviation along each axis, metres.
+    """
+
+    latitude: float
+    longitude: float
+    radius_m: float
+
+
+class Analysis:
+    """What every method says about one photo. Each is computed when it is first asked for.
+
+    Args:
+        locator: Holds the atlas and the model.
+        photo: The photo's features.
+        prior: What is known beforehand; bears on `first` and all that follows from it.
+    """
+
+    def __init__(self, locator: Locator, photo: PhotoFeatures, prior: Prior | None = None) -> None:
+        self.locator, self.photo, self.prior = locator, photo, prior
+        self.calibration = locator.model.config.calibration
+
+    @cached_property
+    def poses(self) -> PoseScores:
+        """Retrieval's score of every pose."""
+        return self.locator.retriever.scores(self.photo, self.calibration.retrieval_temperature)
+
+    @cached_property
+    def zoom(self) -> LevelScores:
+        """The zoom head's scores."""
+        return zoom_policy(self.locator.atlas, self.photo)
+
+    @cached_property
+    def zoom_greedy(self) -> Descent:
+        """Zooming pick by pick, as published."""
+        return greedy(self.zoom)
+
+    @cached_property
+    def zoom_best_first(self) -> Descent:
+        """The exact best leaf over sibling log-probabilities."""
+        return best_first(self.zoom, 1)
+
+    @cached_property
+    def zoom_global(self) -> Posterior:
+        """Zooming with every leaf weighed against every other."""
+        return posterior(self.zoom)
+
+    @cached_property
+    def retrieval(self) -> Posterior:
+        """Retrieval alone."""
+        return Posterior.from_scores(self.locator.atlas.tree, self.poses.leaf_scores)
+
+    @cached_property
+    def first(self) -> Posterior:
+        """The first stage: retrieval and zooming together, and the prior."""
+        terms = [(retrieval_policy(self.poses), 1.0), (self.zoom, self.calibration.zoom_weight)]
+        answer = posterior(WeightedSum(terms))
+        if self.prior is not None:
+            x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
+            answer = answer.with_prior(float(x), float(y), self.prior.radius_m)
+        return answer
+
+    @cached_property
+    def matches(self) -> Matches:
+        """The geometric match of the first stage's best candidates."""
+        leaves, _ = self.first.top(self.calibration.candidates)
+        return self.locator.matcher.match(self.photo, leaves)
+
+    @cached_property
+    def final(self) -> Posterior:
+        """The first stage, with what its candidates hold together divided among them by the match as well."""
+        matches, scores = self.matches, self.first.log_probability.astype(np.float64)
+        mine = scores[matches.leaves]
+        judged = mine + self.calibration.match_weight * matches.score
+        scores[matches.leaves] = judged - _log_sum(judged) + _log_sum(mine)
+        return Posterior.from_scores(self.first.tree, scores)
+
+    @cached_property
+    def ranking(self) -> NDArray[np.int64]:
+        """The candidates, best first: rows of `matches`."""
+        return np.argsort(-self.final.log_probability[self.matches.leaves], kind="stable")
+
+
+class Locator:
+    """Locates photos on a prepared map.
+
+    Args:
+        atlas: The prepared map.
+        model: The model it was prepared for.
+        basemap: The map itself, for sharper pictures.
+
+    Raises:
+        TiercelError: The atlas was built for another model.
+    """
+
+    def __init__(self, atlas: Atlas, model: Model, basemap: Basemap | None = None) -> None:
+        atlas.check_model(model)
+        self.atlas, self.model, self.basemap = atlas, model, basemap
+
+    @classmethod
+    def open(cls, folder: str | Path, model: str | Path = "bundled", basemap: Basemap | None = None) -> Locator:
+        """Open an atlas and the model it was built for.
+
+        Args:
+            folder: The atlas, from `tiercel build`.
+            model: ``bundled``, a checkpoint folder, or a Hugging Face id.
+            basemap: The map itself, for sharper pictures.
+
+        Raises:
+            TiercelError: The folder is no atlas, or was built for another model.
+        """
+        atlas = Atlas.open(folder)
+        return cls(atlas, load_model(model), basemap)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """Retrieval over this atlas."""
+        return Retriever(self.atlas)
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """The geometric match over this atlas."""
+        return Matcher(self.atlas, self.model)
+
+    def analyse(self, photo: Photo, prior: Prior | None = None) -> Analysis:
+        """What every method says about a photo."""
+        return Analysis(self, self.model.encode_photos([photo])[0], prior)
+
+    def locate(self, photo: Photo | str | Path, prior: Prior | None = None) -> Fix:
+        """Where was this photo taken?
+
+        Args:
+            photo: A photo, or the path of one. The position it carries is not used; its heading is.
+            prior: A rough position, if it may be used.
+
+        Raises:
+            TiercelError: The photo cannot be read, or the prior is far off the map.
+        """
+        photo = photo if isinstance(photo, Photo) else Photo.open(photo)
+        return self.fix(self.analyse(photo, prior), str(photo.path or "photo"))
+
+    def fix(self, analysis: Analysis, name: str) -> Fix:
+        """The fix that an analysis comes to."""
+        final, matches, tree = analysis.final, analysis.matches, self.atlas.tree
+        candidates = self._candidates(analysis)
+        best = candidates[0]
+        side = tree.cells_per_side(tree.depth)
+        heat = np.where(self.atlas.covered(tree.depth), final.probability, np.nan).astype(np.float32)
+        leaf = int(matches.leaves[analysis.ranking[0]])
+        around = (best.x, best.y)
+        return Fix(
+            photo=name,
+            latitude=best.latitude,
+            longitude=best.longitude,
+            x=best.x,
+            y=best.y,
+            crs=self.atlas.frame.name,
+            radius_50_m=final.radius(0.5, around),
+            radius_90_m=final.radius(0.9, around),
+            heading=best.heading,
+            candidates=candidates,
+            heat=heat.reshape(side, side),
+            tree=tree,
+            steps=zoom_steps(tree, leaf),
+        )
+
+    def _candidates(self, analysis: Analysis) -> list[Candidate]:
+        """The best places that lie apart: a neighbouring leaf of a better one is no other place."""
+        matches, final, tree = analysis.matches, analysis.final, self.atlas.tree
+        chosen: list[Candidate] = []
+        for row in analysis.ranking:
+            x, y, leaf = float(matches.x[row]), float(matches.y[row]), int(matches.leaves[row])
+            if any(np.hypot(x - one.x, y - one.y) < tree.side(tree.depth) for one in chosen):
+                continue
+            latitude, longitude = self.atlas.frame.to_wgs84(x, y)
+            cell_row, cell_col = tree.unflat(tree.depth, leaf)
+            chosen.append(
+                Candidate(
+                    rank=len(chosen) + 1,
+                    x=x,
+                    y=y,
+                    latitude=float(latitude),
+                    longitude=float(longitude),
+                    probability=float(final.probability[leaf]),
+                    level=tree.depth,
+                    row=int(cell_row),
+                    col=int(cell_col),
+                    heading=float(matches.heading[row]),
+                    score=float(final.log_probability[leaf]),
+                )
+            )
+            if len(chosen) == RUNNERS_UP:
+                break
+        return chosen
+
+    def overhead(self, square: Square, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The map from above, from the map itself if it is at hand, else from the atlas's overview."""
+        return self.basemap.read(square, pixels) if self.basemap is not None else self.atlas.read(square, pixels)
+
+
+def _log_sum(values: NDArray[np.float64]) -> float:
+    highest = float(values.max())
+    return highest + float(np.log(np.exp(values - highest).sum()))
+
+
+__all__ = ["Analysis", "Locator", "Prior", "TiercelError"]

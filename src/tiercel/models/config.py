@@ -1,0 +1,152 @@
+"""What a model is, in numbers: the part of a checkpoint that is not weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tiercel.errors import TiercelError
+
+FORMAT = 1
+"""Version of ``config.json``; raised when an older reader would misread a newer file."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Numbers fitted on validation cities, never on test cities.
+
+    Attributes:
+        retrieval_temperature: divides retrieval's leaf scores before the softmax over the map.
+        zoom_weight: weight of each zoom level's score when added to retrieval's.
+        match_weight: weight of the geometric match's score against the first stage's log-probability.
+        candidates: how many leaves the geometric match looks at.
+    """
+
+    retrieval_temperature: float = 1.0
+    zoom_weight: float = 0.5
+    match_weight: float = 1.0
+    candidates: int = 16
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of a model. Lengths are metres, angles degrees.
+
+    Attributes:
+        name: Its name, for messages and model cards.
+        photo_encoder: Registry name or Hugging Face id of the photo encoder.
+        overhead_encoder: Registry name or Hugging Face id of the overhead encoder.
+        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``.
+        leaf_m: Side of the smallest map cell.
+        branching: Children along one side of a cell.
+        zoom_levels: Number of picks that the zoom head is trained for, counted from the leaves.
+        pixels_per_leaf: Overhead pixels along a leaf, as given to `Model.encode_block`.
+        block_leaves: Leaves along the side of a block that is encoded at once.
+        margin_leaves: Leaves of context on each side of a block.
+        positions_per_leaf: Positions along the side of a leaf at which retrieval compares.
+        match_cells_per_leaf: Cells along the side of a leaf in the geometric match.
+        headings: Number of azimuth bins in a full turn.
+        ranges_m: Distances at which the map is sampled around each position for retrieval.
+        strip_height: Rows of a photo strip (see `tiercel.models.strips`).
+        columns_per_heading: Strip columns in one azimuth bin.
+        vertical_tangent: Tangent of the highest (and minus that of the lowest) elevation in a strip.
+        width: Channels of the convolutional encoders, at strides 4, 8 and 16.
+        column_width: Channels of a photo's azimuth column.
+        key_width: Channels of a retrieval key, per azimuth bin.
+        zoom_width: Channels of a zoom key.
+        match_width: Channels of the geometric match.
+        zoom_pixels: Side in pixels of a square as the zoom head sees it.
+        zoom_margin: Context around it on each side, as a share of the square's side.
+        template_m: Radius of ground around the camera that the geometric match uses.
+        calibration: See `Calibration`.
+    """
+
+    name: str = "compact"
+    photo_encoder: str = "compact"
+    overhead_encoder: str = "compact"
+    heads: tuple[str, ...] = ("retrieval", "zoom", "match")
+    leaf_m: float = 31.25
+    branching: int = 4
+    zoom_levels: int = 3
+    pixels_per_leaf: int = 64
+    block_leaves: int = 16
+    margin_leaves: int = 4
+    positions_per_leaf: int = 4
+    match_cells_per_leaf: int = 16
+    headings: int = 32
+    ranges_m: tuple[float, ...] = (0.0, 4.0, 9.0, 15.0, 24.0, 36.0, 51.0, 73.0, 103.0)
+    strip_height: int = 64
+    columns_per_heading: int = 8
+    vertical_tangent: float = 0.786
+    width: tuple[int, int, int] = (48, 96, 128)
+    column_width: int = 96
+    key_width: int = 16
+    zoom_width: int = 64
+    match_width: int = 16
+    zoom_pixels: int = 160
+    zoom_margin: float = 0.125
+    template_m: float = 32.0
+    calibration: Calibration = field(default_factory=Calibration)
+
+    @property
+    def strip_columns(self) -> int:
+        """Columns of a strip that covers the full turn."""
+        return self.headings * self.columns_per_heading
+
+    @property
+    def bin_deg(self) -> float:
+        """Width of an azimuth bin in degrees."""
+        return 360.0 / self.headings
+
+    @property
+    def resolution(self) -> float:
+        """Metres per overhead pixel, as given to `Model.encode_block`."""
+        return self.leaf_m / self.pixels_per_leaf
+
+    @property
+    def match_cell_m(self) -> float:
+        """Side of a cell of the geometric match in metres."""
+        return self.leaf_m / self.match_cells_per_leaf
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> ModelConfig:
+        """Read from JSON.
+
+        Raises:
+            TiercelError: the file is missing, is no JSON, or is of another format.
+        """
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise TiercelError(f"{path} is missing: a model folder holds config.json and model.safetensors.") from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise TiercelError(f"{path} is not valid JSON: fetch or train the model again.") from None
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], where: str = "config") -> ModelConfig:
+        """From plain values, as in JSON or YAML.
+
+        Raises:
+            TiercelError: a key is unknown, or the format is another one.
+        """
+        content = dict(content)
+        if content.pop("format", FORMAT) != FORMAT:
+            raise TiercelError(f"{where} is of another format than this version reads ({FORMAT}): upgrade tiercel.")
+        known = {item.name for item in dataclasses.fields(cls)}
+        unknown = sorted(set(content) - known)
+        if unknown:
+            raise TiercelError(f"{where} has unknown settings ({', '.join(unknown)}): remove them or upgrade tiercel.")
+        if isinstance(content.get("calibration"), dict):
+            content["calibration"] = Calibration(**content["calibration"])
+        for key in ("heads", "ranges_m", "width"):
+            if key in content:
+                content[key] = tuple(content[key])
+        return cls(**content)

@@ -1,0 +1,226 @@
+"""Encoders: from pixels to features, for photos and for the map, by name.
+
+A *photo encoder* turns a strip (see `tiercel.models.strips`) into one vector for each azimuth bin. An *overhead encoder*
+turns an overhead picture into a fine and a coarse feature map. ``compact`` is our own pair, small enough for a laptop's
+CPU; any other name is taken as a Hugging Face id (or a local folder) of a vision backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tiercel.errors import TiercelError
+from tiercel.models.blocks import ConvUnit, Residual
+from tiercel.models.config import ModelConfig
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+class CompactPhotoEncoder(nn.Module):
+    """Convolutions to stride 16 along the rows and 8 along the columns, then one vector a column.
+
+    Args:
+        config: Sizes.
+        columns_per_output: Strip columns per output column; 8 (one azimuth bin) or 4.
+    """
+
+    def __init__(self, config: ModelConfig, columns_per_output: int = 8) -> None:
+        super().__init__()
+        fine, middle, coarse = config.width
+        self.stem = ConvUnit(4, fine, 4, 4)
+        self.stages = nn.ModuleList(
+            [
+                Residual(fine),
+                ConvUnit(fine, middle, 3, (2, columns_per_output // 4)),
+                Residual(middle),
+                ConvUnit(middle, coarse, 3, (2, 1)),
+                Residual(coarse),
+                Residual(coarse),
+                Residual(coarse),
+            ]
+        )
+        self.column = nn.Linear(coarse * config.strip_height // 16, config.column_width)
+        self.mix = nn.Conv1d(config.column_width, config.column_width, 3)
+
+    def forward(self, strip: Tensor, around: bool) -> Tensor:
+        """(B, 4, rows, columns) to (B, columns / columns_per_output, column_width).
+
+        Args:
+            strip: RGB in -1..1 and a mask channel, 0 where the photo saw nothing.
+            around: The strip goes once around the horizon.
+        """
+        x = self.stem(strip)
+        for stage in self.stages:
+            x = stage(x, around)
+        x = functional.relu(self.column(x.permute(0, 3, 2, 1).flatten(2)))
+        padded = functional.pad(x.transpose(1, 2), (1, 1), mode="circular" if around else "constant")
+        return x + functional.relu(self.mix(padded)).transpose(1, 2)
+
+
+class CompactOverheadEncoder(nn.Module):
+    """Convolutions to stride 16 and back up to stride 4 (a small U-Net).
+
+    Args:
+        config: Sizes.
+        outputs: Channels of the fine features; 0 leaves the way back up out.
+    """
+
+    def __init__(self, config: ModelConfig, outputs: int) -> None:
+        super().__init__()
+        fine, middle, coarse = config.width
+        self.stem = ConvUnit(3, fine, 4, 4)
+        self.down8 = nn.ModuleList([ConvUnit(fine, middle, 3, 2), Residual(middle)])
+        self.down16 = nn.ModuleList([ConvUnit(middle, coarse, 3, 2), *(Residual(coarse) for _ in range(3))])
+        self.outputs = outputs
+        if outputs:
+            self.skip16, self.skip8 = nn.Conv2d(coarse, 64, 1), nn.Conv2d(middle, 64, 1)
+            self.up8, self.narrow = ConvUnit(64, 64), nn.Conv2d(64, fine, 1)
+            self.skip4, self.up4 = nn.Conv2d(fine, fine, 1), ConvUnit(fine, fine)
+            self.output = nn.Conv2d(fine, outputs, 1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor]:
+        """(B, 3, H, W) to the fine features (B, outputs, H / 4, W / 4) or None, and the coarse (B, C, H / 16, W / 16)."""
+        at4 = self.stem(image)
+        at8 = at4
+        for stage in self.down8:
+            at8 = stage(at8)
+        at16 = at8
+        for stage in self.down16:
+            at16 = stage(at16)
+        if not self.outputs:
+            return None, at16
+        up = functional.relu(self.skip8(at8) + functional.interpolate(self.skip16(at16), scale_factor=2))
+        up = self.narrow(self.up8(up))
+        up = functional.relu(self.skip4(at4) + functional.interpolate(up, scale_factor=2))
+        return self.output(self.up4(up)), at16
+
+
+class BackboneEncoder(nn.Module):
+    """A vision backbone of Hugging Face as a grid of features.
+
+    Works with every model of ``transformers.AutoModel`` whose vision part returns either a feature map (B, C, h, w), as
+    ConvNeXt does, or a sequence of patches in row order behind any number of class or register tokens, as DINOv2 and SigLIP do.
+
+    Args:
+        name: Hugging Face id or local folder.
+
+    Raises:
+        TiercelError: the backbone cannot be had.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        from transformers import AutoConfig, AutoModel
+
+        try:
+            config = AutoConfig.from_pretrained(name)
+            model: Any = AutoModel.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise TiercelError(
+                f"encoder '{name}' is neither 'compact' nor a vision backbone that can be loaded ({reason}): check the id "
+                "and the connection, or give the folder of a downloaded one."
+            ) from None
+        self.model = getattr(model, "vision_model", model)
+        config = getattr(config, "vision_config", config)
+        self.patch = int(getattr(config, "patch_size", 0) or 0)
+        sizes = getattr(config, "hidden_sizes", None)
+        self.channels = int(sizes[-1] if sizes else config.hidden_size)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in -1..1 to (B, channels, h, w)."""
+        assert isinstance(self.mean, Tensor) and isinstance(self.deviation, Tensor)
+        image = ((image + 1.0) / 2.0 - self.mean) / self.deviation
+        if not self.patch or getattr(self.model.config, "hidden_sizes", None):
+            return self._as_map(self.model(pixel_values=image).last_hidden_state, 0, 0)
+        rows, columns = (max(1, round(side / self.patch)) for side in image.shape[2:])
+        size = (rows * self.patch, columns * self.patch)
+        image = functional.interpolate(image, size=size, mode="bilinear", antialias=True)
+        hidden = self.model(pixel_values=image, interpolate_pos_encoding=True) if self._interpolates() else self.model(pixel_values=image)
+        return self._as_map(hidden.last_hidden_state, rows, columns)
+
+    def _interpolates(self) -> bool:
+        import inspect
+
+        return "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
+
+    @staticmethod
+    def _as_map(hidden: Tensor, rows: int, columns: int) -> Tensor:
+        if hidden.ndim == 4:
+            return hidden
+        patches = hidden[:, hidden.shape[1] - rows * columns :]
+        return patches.transpose(1, 2).unflatten(2, (rows, columns))
+
+
+class BackbonePhotoEncoder(nn.Module):
+    """A `BackboneEncoder` read column by column."""
+
+    def __init__(self, name: str, config: ModelConfig, columns_per_output: int = 8) -> None:
+        super().__init__()
+        self.backbone = BackboneEncoder(name)
+        self.columns_per_output = columns_per_output
+        self.column = nn.Linear(self.backbone.channels * 4, config.column_width)
+
+    def forward(self, strip: Tensor, around: bool) -> Tensor:
+        """(B, 4, rows, columns) to (B, columns / columns_per_output, column_width)."""
+        # Enlarged so that one patch of the backbone is about one azimuth bin wide.
+        size = (strip.shape[2] * 4, strip.shape[3] * 4)
+        grid = self.backbone(functional.interpolate(strip[:, :3] * strip[:, 3:], size=size, mode="bilinear"))
+        grid = functional.interpolate(grid, size=(4, strip.shape[3] // self.columns_per_output), mode="bilinear")
+        columns: Tensor = self.column(grid.permute(0, 3, 2, 1).flatten(2))
+        return functional.relu(columns)
+
+
+class BackboneOverheadEncoder(nn.Module):
+    """A `BackboneEncoder` brought to the strides of the compact one."""
+
+    def __init__(self, name: str, config: ModelConfig, outputs: int) -> None:
+        super().__init__()
+        self.backbone = BackboneEncoder(name)
+        self.coarse = nn.Conv2d(self.backbone.channels, config.width[2], 1)
+        self.outputs = outputs
+        if outputs:
+            self.fine = nn.Conv2d(self.backbone.channels + 3 * 16, config.width[0], 1)
+            self.output = nn.Conv2d(config.width[0], outputs, 3, padding=1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor]:
+        """(B, 3, H, W) to the fine features (B, outputs, H / 4, W / 4) or None, and the coarse (B, C, H / 16, W / 16)."""
+        grid = self.backbone(image)
+        height, width = image.shape[2:]
+        coarse = functional.interpolate(self.coarse(grid), size=(height // 16, width // 16), mode="bilinear")
+        if not self.outputs:
+            return None, coarse
+        up = functional.interpolate(grid, size=(height // 4, width // 4), mode="bilinear")
+        # The pixels themselves carry the detail that a stride of 14 or 32 has lost.
+        detail = functional.pixel_unshuffle(image, 4)
+        return self.output(functional.relu(self.fine(torch.cat([up, detail], 1)))), coarse
+
+
+PhotoFactory = Callable[[ModelConfig, int], nn.Module]
+OverheadFactory = Callable[[ModelConfig, int], nn.Module]
+PHOTO_ENCODERS: dict[str, PhotoFactory] = {"compact": CompactPhotoEncoder}
+OVERHEAD_ENCODERS: dict[str, OverheadFactory] = {"compact": CompactOverheadEncoder}
+
+
+def photo_encoder(config: ModelConfig, columns_per_output: int = 8) -> nn.Module:
+    """The photo encoder that `config` names; to add one of your own, put it into `PHOTO_ENCODERS`."""
+    factory = PHOTO_ENCODERS.get(config.photo_encoder)
+    if factory is not None:
+        return factory(config, columns_per_output)
+    return BackbonePhotoEncoder(config.photo_encoder, config, columns_per_output)
+
+
+def overhead_encoder(config: ModelConfig, outputs: int) -> nn.Module:
+    """The overhead encoder that `config` names; to add one of your own, put it into `OVERHEAD_ENCODERS`."""
+    factory = OVERHEAD_ENCODERS.get(config.overhead_encoder)
+    if factory is not None:
+        return factory(config, outputs)
+    return BackboneOverheadEncoder(config.overhead_encoder, config, outputs)

@@ -1,0 +1,126 @@
+"""The geometric match: a second look that says where in a cell the camera stood, and which way it looked.
+
+The photo becomes a template of the ground around the camera, seen from above: for each azimuth column the network says what
+lies at each distance. Turned to a heading and laid out on a grid in metres, it is correlated with overhead features around a
+candidate by FFT. The peak gives the position; the log-sum-exp over positions is the candidate's score.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tiercel.models.blocks import ConvUnit, Residual
+from tiercel.models.config import ModelConfig
+from tiercel.models.encoders import photo_encoder
+
+COLUMNS_PER_OUTPUT = 4
+RANGES = 16
+
+
+class MatchHead(nn.Module):
+    """Templates for photos and features for the map, both of `match_width` channels.
+
+    It has encoders of its own: the first stage ranks by what lies tens of metres away, the match by kerbs and walls.
+
+    Args:
+        config: Sizes. The overhead picture it sees has ``resolution`` metres per pixel, its features ``match_cell_m``.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.photo = photo_encoder(config, COLUMNS_PER_OUTPUT)
+        self.column = nn.Linear(config.column_width, 128)
+        self.normalisation = nn.LayerNorm(128)
+        self.ranges = nn.Linear(128, RANGES * config.match_width)
+        fine, middle, coarse = config.width
+        stride = round(config.match_cell_m / config.resolution)
+        self.stem = ConvUnit(3, fine, stride, stride)
+        self.down8 = nn.ModuleList([ConvUnit(fine, middle, 3, 2), Residual(middle)])
+        self.down16 = nn.ModuleList([ConvUnit(middle, coarse, 3, 2), Residual(coarse), Residual(coarse)])
+        self.at4 = nn.Conv2d(fine, 64, 3, padding=1)
+        self.at8, self.at16 = nn.Conv2d(middle, 64, 1), nn.Conv2d(coarse, 64, 1)
+        self.output = nn.Conv2d(64, config.match_width, 1)
+        self.log_scale = nn.Parameter(torch.tensor(0.0))
+
+    @property
+    def radius(self) -> int:
+        """Radius of a template in cells; its side is twice that and one."""
+        return int(self.config.template_m / self.config.match_cell_m)
+
+    def features(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) overhead pixels to unit vectors (B, match_width, H / stride, W / stride)."""
+        at4 = self.stem(image)
+        at8 = at4
+        for stage in self.down8:
+            at8 = stage(at8)
+        at16 = at8
+        for stage in self.down16:
+            at16 = stage(at16)
+        up = self.at8(at8) + functional.interpolate(self.at16(at16), scale_factor=2)
+        mixed = functional.relu(self.at4(at4) + functional.interpolate(up, scale_factor=2))
+        return functional.normalize(self.output(mixed).float(), dim=1)
+
+    def polar(self, strip: Tensor, around: bool) -> Tensor:
+        """Strips (B, 4, rows, columns) to what lies at each azimuth and distance: (B, match_width, ranges, columns / 4)."""
+        columns = functional.relu(self.column(self.photo(strip, around)))
+        ranges: Tensor = self.ranges(self.normalisation(columns)).float()
+        return ranges.unflatten(2, (RANGES, -1)).permute(0, 3, 2, 1)
+
+    def template(self, polar: Tensor, start: Tensor) -> Tensor:
+        """Lay polar features out on the ground.
+
+        Args:
+            polar: (B, match_width, ranges, n) from `polar`.
+            start: (B,) or (B, H), azimuth of the first column's left edge, radians clockwise from north.
+
+        Returns:
+            (B, H, match_width, side, side) (H = 1 for a (B,) start), rows from north; zero where the photo did not look.
+        """
+        start = start[:, None] if start.ndim == 1 else start
+        count, total = polar.shape[3], self.config.strip_columns // COLUMNS_PER_OUTPUT
+        steps = (torch.arange(2 * self.radius + 1, device=polar.device) - self.radius) * self.config.match_cell_m
+        south, east = torch.meshgrid(steps, steps, indexing="ij")
+        distance = (south**2 + east**2).sqrt()
+        azimuth = torch.atan2(east, -south)
+        turn = (azimuth - start[..., None, None]) / (2 * math.pi) % 1.0 * total - 0.5
+        # The column left of the first one is the last one of the turn; when the photo saw less, it is outside.
+        turn = torch.where(turn > total - 1, turn - total, turn) if count < total else turn
+        padded = functional.pad(polar, (1, 1, 0, 0), mode="circular") if count == total else polar
+        x = (turn + (1.5 if count == total else 0.5)) / padded.shape[3] * 2 - 1
+        step = self.config.template_m / RANGES
+        y = (((distance / step).clamp(0.5, RANGES - 0.5)) / RANGES * 2 - 1).expand_as(x)
+        batch, headings = x.shape[:2]
+        grid = torch.stack([x, y], -1).flatten(1, 2)
+        laid = functional.grid_sample(padded, grid, align_corners=False)
+        laid = laid.unflatten(2, (headings, -1)).transpose(1, 2)
+        seen = (distance <= self.config.template_m + 0.5 * step) & (turn >= -0.5) & (turn <= count - 0.5)
+        return laid * seen[:, :, None]
+
+    def scale(self) -> Tensor:
+        """Factor from correlation to logit; learned, and of order one for a template of unit features."""
+        return self.log_scale.exp() / (2 * self.radius - 4)
+
+
+def correlate(template: Tensor, features: Tensor) -> Tensor:
+    """Correlation at every position where the template lies inside the features, by FFT.
+
+    Args:
+        template: (B, H, C, t, t).
+        features: (B, K, C, S, S), or (1, K, C, S, S) for the same windows for all.
+
+    Returns:
+        (B, H, K, S - t + 1, S - t + 1): entry (row, col) has the template's centre at cell (row + t // 2, col + t // 2).
+    """
+    side, inside = features.shape[-1], features.shape[-1] - template.shape[-1] + 1
+    spectrum = torch.fft.rfft2(features)
+    weights = torch.fft.rfft2(template, s=(side, side)).conj()
+    if len(features) == 1:
+        product = torch.einsum("kcyx,bhcyx->bhkyx", spectrum[0], weights)
+    else:
+        product = torch.einsum("bkcyx,bhcyx->bhkyx", spectrum, weights)
+    return torch.fft.irfft2(product, s=(side, side))[..., :inside, :inside]

@@ -1,0 +1,368 @@
+"""Batches: crops of cities, photos taken in them, and what is true about both.
+
+Every batch is a function of (seed, step) alone, so that a run resumes exactly and any number of workers gives the same batches.
+A crop is turned by quarter turns and mirrored, and its panoramas with it; this is exact, and makes eight cities of one.
+Panoramas start at a random azimuth; ordinary photos are pieces of panoramas under the mask of a pinhole camera.
+Positions are metres east and south of a crop's north-west corner.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tiercel.models.config import ModelConfig
+from tiercel.models.model import overhead_to_tensor, strips_to_tensor
+from tiercel.training.augmentation import augment_overhead, augment_photos
+from tiercel.training.cities import TrainingCity
+from tiercel.training.recipe import Stage
+
+Batch = dict[str, Tensor]
+Floats = NDArray[np.float64]
+
+SAME_PLACE_M = 24.0
+"""Positions closer than this to the truth are not counted as wrong."""
+RETRIEVAL_CROP = 448
+"""Side of a retrieval crop in pixels (twice the model's resolution)."""
+MATCH_CROP = 512
+"""Side of a match crop in pixels (the model's resolution)."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One of the eight symmetries of a square: quarter turns against the clock, then perhaps a mirror east to west."""
+
+    quarters: int
+    mirror: bool
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> Turn:
+        """A random one."""
+        return cls(int(rng.integers(4)), bool(rng.integers(2)))
+
+    def image(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn a picture (H, W, C) with H = W."""
+        turned = np.rot90(pixels, self.quarters)
+        return turned[:, ::-1] if self.mirror else turned
+
+    def points(self, points: Floats, side: float) -> Floats:
+        """Turn points (n, 2), east and south of the corner of a square of that side."""
+        x, y = points[:, 0], points[:, 1]
+        for _ in range(self.quarters):
+            x, y = y, side - x
+        return np.stack([side - x if self.mirror else x, y], 1)
+
+    def strips(self, strips: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn panoramas (n, rows, columns, C) whose left edge looks north."""
+        turned = np.roll(strips, -self.quarters * (strips.shape[2] // 4), axis=2)
+        return turned[:, :, ::-1] if self.mirror else turned
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Strips cut from panoramas.
+
+    Attributes:
+        strips: (n, rows, columns, 4) uint8.
+        start: (n,) azimuth of the left edge, in strip columns.
+        around: whether they are whole panoramas.
+    """
+
+    strips: NDArray[np.uint8]
+    start: NDArray[np.int64]
+    around: bool
+
+
+def cut_photos(
+    panoramas: NDArray[np.uint8], bins: int, stage: Stage, config: ModelConfig, rng: np.random.Generator, aligned: float
+) -> Photos:
+    """Cut strips of `bins` azimuth bins from panoramas whose left edge looks north.
+
+    Args:
+        panoramas: (n, rows, columns, 3).
+        bins: All of them for whole panoramas; fewer for photos under the mask of a pinhole camera.
+        stage: Its range of fields of view.
+        config: Sizes.
+        rng: Source of chance.
+        aligned: Share of strips whose left edge lies on the edge of an azimuth bin, as when the heading is known.
+    """
+    count, rows, total, _ = panoramas.shape
+    per_bin = config.columns_per_heading
+    start = rng.integers(0, total, count)
+    start = np.where(rng.random(count) < aligned, start // per_bin * per_bin, start)
+    columns = (start[:, None] + np.arange(bins * per_bin)) % total
+    pixels = np.take_along_axis(panoramas, columns[:, None, :, None], axis=2)
+    mask = np.full((count, rows, bins * per_bin, 1), 255, np.uint8)
+    around = bins == config.headings
+    tangent = config.vertical_tangent * (1.0 - (np.arange(rows) + 0.5) * 2.0 / rows)
+    for index in range(count):
+        if around:
+            top, bottom = (config.vertical_tangent * rng.uniform(0.6, 1.4, 2)) if rng.random() < 0.3 else (9.0, 9.0)
+            mask[index, (tangent > top) | (tangent < -bottom)] = 0
+        else:
+            mask[index, :, :, 0] = np.where(_pinhole_mask(bins, stage, config, tangent, rng), 255, 0)
+    return Photos(np.concatenate([pixels * (mask > 0), mask], 3), start, around)
+
+
+def _pinhole_mask(
+    bins: int, stage: Stage, config: ModelConfig, tangent: Floats, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """What a camera that fits into `bins` bins sees of them: (rows, columns) bool."""
+    low, high = stage.field_of_view
+    wide = min(high, bins * config.bin_deg)
+    field = rng.uniform(max(low, wide - 2 * config.bin_deg), wide)
+    left = rng.uniform(0.0, bins * config.bin_deg - field) if rng.random() < 0.5 else 0.0
+    azimuth = (np.arange(bins * config.columns_per_heading) + 0.5) * config.bin_deg / config.columns_per_heading
+    relative = np.radians(azimuth - left - field / 2)
+    inside = np.abs(relative) <= math.radians(field / 2)
+    half_height = math.tan(math.radians(field / 2)) * rng.uniform(0.5, 1.35)
+    shift = rng.uniform(-0.12, 0.12)
+    height = tangent[:, None] / np.cos(relative)[None, :]
+    return (np.abs(height - shift) <= half_height) & inside[None, :]
+
+
+def photo_bins(stage: Stage, config: ModelConfig, rng: np.random.Generator) -> int:
+    """How many azimuth bins the photos of a step fill: all of them for panoramas."""
+    if rng.random() < stage.panoramas:
+        return config.headings
+    low, high = (math.ceil(limit / config.bin_deg) for limit in stage.field_of_view)
+    return int(rng.integers(low, high + 2))
+
+
+def padded_crop(image: NDArray[np.uint8], left: int, top: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A square of an image, with what lies outside marked as not covered: (side, side, 3), (side, side)."""
+    height, width = image.shape[:2]
+    out, covered = np.zeros((side, side, 3), np.uint8), np.zeros((side, side), bool)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
+    if x1 > x0 and y1 > y0:
+        inner = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+        out[inner], covered[inner] = image[y0:y1, x0:x1], True
+    return out, covered
+
+
+def photos_in(city: TrainingCity, corner: Floats, side: float, margin: float) -> NDArray[np.int64]:
+    """Photos at least `margin` metres inside the square with this north-west corner."""
+    inside = np.all((city.positions > corner + margin) & (city.positions < corner + side - margin), axis=1)
+    return np.nonzero(inside)[0]
+
+
+class RetrievalBatches:
+    """Batches for the retrieval and zoom heads; `sample(rng)` makes one.
+
+    Args:
+        cities: Where to crop from.
+        stage: Sizes of a batch.
+        config: The model's sizes.
+        augment: Vary light, colours and sharpness.
+    """
+
+    LEAST_PHOTOS = 5
+    MARGIN_M = 70.0
+
+    def __init__(self, cities: list[TrainingCity], stage: Stage, config: ModelConfig, augment: bool = True) -> None:
+        self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
+        self.pixel = 2.0 * config.resolution
+        self.side = RETRIEVAL_CROP * self.pixel
+        self.parent = config.leaf_m * config.branching**2
+
+    def sample(self, rng: np.random.Generator) -> Batch:
+        """A batch: tensors by name. See `tiercel.training.losses` for what each is used for."""
+        bins = photo_bins(self.stage, self.config, rng)
+        crops: list[Batch] = []
+        chosen = rng.choice(len(self.cities), self.stage.cities_per_step, replace=len(self.cities) < self.stage.cities_per_step)
+        for number, index in enumerate(chosen):
+            turn = Turn.sample(rng)
+            squares: set[tuple[int, int]] = set()
+            for _ in range(self.stage.crops_per_city):
+                crops.append(self._crop(self.cities[index], turn, bins, squares, rng) | {"city": torch.tensor(number)})
+        batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
+        roots = [self._root(self.cities[index], crops[n * self.stage.crops_per_city]) for n, index in enumerate(chosen)]
+        batch["root_image"] = torch.stack(roots)
+        if self.augment:
+            for name in ("image", "root_image", "middle_image", "fine_images"):
+                batch[name] = augment_overhead(batch[name], rng)
+            batch["strips"] = augment_photos(batch["strips"].flatten(0, 1), rng).unflatten(0, batch["strips"].shape[:2])
+        return batch
+
+    def _root(self, city: TrainingCity, crop: Batch) -> Tensor:
+        turn = Turn(int(crop["turn"][0]), bool(crop["turn"][1]))
+        return self._square(city, np.zeros(2), city_side(city, self.config), 32, turn)
+
+    def _crop(
+        self, city: TrainingCity, turn: Turn, bins: int, taken: set[tuple[int, int]], rng: np.random.Generator
+    ) -> Batch:
+        config, stage = self.config, self.stage
+        cell, corner, members = self._place(city, taken, rng)
+        photos = np.sort(rng.choice(members, stage.photos_per_crop, replace=len(members) < stage.photos_per_crop))
+        panoramas = turn.strips(np.asarray(city.strips[photos]))
+        truth = turn.points(city.positions[photos] - corner, self.side)
+        cut = cut_photos(panoramas, bins, stage, config, rng, aligned=0.5)
+        left, top = np.round(corner / self.pixel).astype(int)
+        image = turn.image(city.overhead[2][top : top + RETRIEVAL_CROP, left : left + RETRIEVAL_CROP])
+        near = turn.points(city.positions[rng.choice(members, stage.negatives_per_crop // 2)] - corner, self.side)
+        near = near + rng.uniform(-6, 6, near.shape)
+        anywhere = rng.uniform(self.MARGIN_M, self.side - self.MARGIN_M, (stage.negatives_per_crop - len(near), 2))
+        step = config.leaf_m / config.positions_per_leaf
+        positions = np.concatenate([truth + rng.uniform(-step / 2, step / 2, truth.shape), near, anywhere])
+        distance = np.linalg.norm(truth[:, None] - positions[None], axis=2)
+        ignore = distance < SAME_PLACE_M
+        ignore[np.arange(len(truth)), np.arange(len(truth))] = False
+        all_covered = np.ones((1, RETRIEVAL_CROP, RETRIEVAL_CROP), bool)
+        batch = {
+            "image": overhead_to_tensor(np.ascontiguousarray(image)[None], all_covered)[0],
+            "strips": strips_to_tensor(cut.strips),
+            "start": torch.from_numpy(cut.start / config.columns_per_heading),
+            "positions": torch.from_numpy(positions.astype(np.float32)),
+            "ignore": torch.from_numpy(ignore),
+            "turn": torch.tensor([turn.quarters, int(turn.mirror)]),
+        }
+        return batch | self._zoom(city, turn, cell, corner, truth, rng)
+
+    def _place(
+        self, city: TrainingCity, taken: set[tuple[int, int]], rng: np.random.Generator
+    ) -> tuple[tuple[int, int], Floats, NDArray[np.int64]]:
+        """A crop inside one square of the second-finest level that has photos and is not taken yet."""
+        count = round(city_side(city, self.config) / self.parent)
+        slack = self.parent - self.side
+        best: tuple[tuple[int, int], Floats, NDArray[np.int64]] | None = None
+        for _ in range(200):
+            cell = (int(rng.integers(count)), int(rng.integers(count)))
+            corner = np.array([cell[1], cell[0]]) * self.parent + rng.uniform(0, slack, 2)
+            corner = np.round(corner / self.pixel) * self.pixel
+            members = photos_in(city, corner, self.side, self.MARGIN_M)
+            if cell not in taken and (best is None or len(members) > len(best[2])):
+                best = cell, corner, members
+                if len(members) >= self.LEAST_PHOTOS:
+                    break
+        if best is None or not len(best[2]):
+            raise ValueError(f"city {city.seed} has no place with photos: render more views")
+        taken.add(best[0])
+        return best
+
+    def _zoom(
+        self, city: TrainingCity, turn: Turn, cell: tuple[int, int], corner: Floats, truth: Floats, rng: np.random.Generator
+    ) -> Batch:
+        """Squares on the way down and, for each photo, the right child in each of them (-1 where there is none)."""
+        config = self.config
+        g, leaf = config.branching, config.leaf_m
+        whole = city_side(city, config)
+        parent_corner = np.array([cell[1], cell[0]]) * self.parent
+        inside = truth + self._turned_corner(turn, corner - parent_corner)
+        centre = turn.points((parent_corner + self.parent / 2)[None], whole)[0]
+        root_child = _child(centre[None], whole, g)
+        middle_child = _child(inside, self.parent, g)
+        fine_side = leaf * g
+        cells = np.floor(inside / fine_side).astype(int)
+        distinct = np.unique(cells, axis=0)
+        kept = distinct[rng.permutation(len(distinct))[: self.stage.squares_per_crop]]
+        number = np.full(len(truth), -1)
+        for index, square in enumerate(kept):
+            number[(cells == square).all(1)] = index
+        fine_child = _child(inside - cells * fine_side, fine_side, g)
+        # Fewer distinct squares than asked for: fill up with the first, whose extra copies no photo points to.
+        filled = np.concatenate([kept, np.repeat(kept[:1], self.stage.squares_per_crop - len(kept), axis=0)])
+        corners = [self._unturned(turn, square * fine_side, fine_side) + parent_corner for square in filled]
+        fine = torch.stack([self._square(city, at, fine_side, 2, turn) for at in corners])
+        return {
+            "middle_image": self._square(city, parent_corner, self.parent, 8, turn),
+            "fine_images": fine,
+            "root_child": torch.from_numpy(np.repeat(root_child, len(truth))),
+            "middle_child": torch.from_numpy(middle_child),
+            "fine_square": torch.from_numpy(number),
+            "fine_child": torch.from_numpy(fine_child),
+            "fine_real": torch.arange(self.stage.squares_per_crop) < len(kept),
+            "fine_parent": torch.from_numpy(_child((filled + 0.5) * fine_side, self.parent, g)),
+        }
+
+    def _turned_corner(self, turn: Turn, offset: Floats) -> Floats:
+        """Where the turned crop's north-west corner lies in the turned square."""
+        ends = turn.points(np.stack([offset, offset + self.side]), self.parent)
+        return np.asarray(ends.min(0))
+
+    def _unturned(self, turn: Turn, corner: Floats, side: float) -> Floats:
+        """The north-west corner, before turning, of a square of the turned parent."""
+        candidates = np.stack(np.meshgrid(*[np.arange(0, self.parent, side)] * 2), -1).reshape(-1, 2) + side / 2
+        turned = turn.points(candidates, self.parent)
+        nearest = np.linalg.norm(turned - (corner + side / 2), axis=1).argmin()
+        return np.asarray(candidates[nearest] - side / 2)
+
+    def _square(self, city: TrainingCity, corner: Floats, side: float, factor: int, turn: Turn) -> Tensor:
+        """A square with its margin as the zoom head sees it, turned: (3, zoom_pixels, zoom_pixels)."""
+        config = self.config
+        pixel = config.resolution * factor
+        margin = side * config.zoom_margin
+        left, top = np.round((corner - margin) / pixel).astype(int)
+        crop, covered = padded_crop(city.overhead[factor], left, top, config.zoom_pixels)
+        image = np.ascontiguousarray(turn.image(crop))
+        return overhead_to_tensor(image[None], np.ascontiguousarray(turn.image(covered[..., None].astype(np.uint8)))[None, ..., 0] > 0)[0]
+
+
+def city_side(city: TrainingCity, config: ModelConfig) -> float:
+    """Side of a city in metres."""
+    return float(city.overhead[1].shape[0]) * config.resolution
+
+
+def _child(points: Floats, side: float, g: int) -> NDArray[np.int64]:
+    """The child (row by row from the north-west) of a square that points, east and south of its corner, lie in."""
+    index = np.clip(np.floor(points / side * g), 0, g - 1).astype(np.int64)
+    return index[:, 1] * g + index[:, 0]
+
+
+class MatchBatches:
+    """Batches for the geometric match; `sample(rng)` makes one.
+
+    Args:
+        cities: Where to crop from.
+        stage: Sizes of a batch.
+        config: The model's sizes.
+        augment: Vary light, colours and sharpness.
+    """
+
+    LEAST_PHOTOS = 4
+
+    def __init__(self, cities: list[TrainingCity], stage: Stage, config: ModelConfig, augment: bool = True) -> None:
+        self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
+        self.side = MATCH_CROP * config.resolution
+
+    def sample(self, rng: np.random.Generator) -> Batch:
+        """A batch: tensors by name. See `tiercel.training.losses`."""
+        bins = photo_bins(self.stage, self.config, rng)
+        count = self.stage.cities_per_step * self.stage.crops_per_city
+        chosen = rng.choice(len(self.cities), count, replace=len(self.cities) < count)
+        crops = [self._crop(self.cities[index], bins, rng) for index in chosen]
+        batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
+        if self.augment:
+            batch["image"] = augment_overhead(batch["image"], rng)
+            batch["strips"] = augment_photos(batch["strips"].flatten(0, 1), rng).unflatten(0, batch["strips"].shape[:2])
+        return batch
+
+    def _crop(self, city: TrainingCity, bins: int, rng: np.random.Generator) -> Batch:
+        config, turn = self.config, Turn.sample(rng)
+        margin = config.template_m + 2 * config.match_cell_m
+        limit = city_side(city, config) - self.side
+        members: NDArray[np.int64] = np.zeros(0, np.int64)
+        for _ in range(200):
+            corner = np.floor(rng.uniform(0, limit, 2) / config.resolution) * config.resolution
+            members = photos_in(city, corner, self.side, margin)
+            if len(members) >= self.LEAST_PHOTOS:
+                break
+        if not len(members):
+            raise ValueError(f"city {city.seed} has no place with photos: render more views")
+        photos = np.sort(rng.choice(members, self.stage.photos_per_crop, replace=len(members) < self.stage.photos_per_crop))
+        cut = cut_photos(turn.strips(np.asarray(city.strips[photos])), bins, self.stage, config, rng, aligned=0.0)
+        left, top = np.round(corner / config.resolution).astype(int)
+        image = turn.image(city.overhead[1][top : top + MATCH_CROP, left : left + MATCH_CROP])
+        covered = np.ones((1, MATCH_CROP, MATCH_CROP), bool)
+        right = cut.start * (2 * np.pi / config.strip_columns)
+        wrong = rng.uniform(0, 2 * np.pi, (len(right), self.stage.wrong_headings))
+        return {
+            "image": overhead_to_tensor(np.ascontiguousarray(image)[None], covered)[0],
+            "strips": strips_to_tensor(cut.strips),
+            "start": torch.from_numpy(np.concatenate([right[:, None], wrong], 1).astype(np.float32)),
+            "truth": torch.from_numpy(turn.points(city.positions[photos] - corner, self.side).astype(np.float32)),
+        }

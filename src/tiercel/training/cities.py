@@ -1,0 +1,149 @@
+"""Cities to train on: rendered once into a folder of arrays, then read by memory mapping.
+
+Each city is one folder: its orthophoto at four resolutions, and panoramas (as strips, north at the left edge) with their
+positions. Preparing is resumable, and the same seed always gives the same arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.models.config import ModelConfig
+from tiercel.training.recipe import Cities
+
+FACTORS = (1, 2, 8, 32)
+"""The orthophoto is kept at these multiples of the model's resolution: for the match, retrieval, and the zoom levels."""
+VERSION = 1
+"""Raised when the simulator changes what it draws, so that stale arrays are rendered anew."""
+
+
+@dataclass(frozen=True)
+class TrainingCity:
+    """A rendered city.
+
+    Attributes:
+        seed: The city's seed.
+        overhead: For each of `FACTORS`, (N, N, 3) uint8, row 0 in the north.
+        strips: (V, rows, columns, 3) uint8 panoramas whose left edge looks north.
+        positions: (V, 2) float32, metres east and *south* of the north-west corner.
+    """
+
+    seed: int
+    overhead: dict[int, NDArray[np.uint8]]
+    strips: NDArray[np.uint8]
+    positions: NDArray[np.float32]
+
+    @classmethod
+    def open(cls, folder: Path) -> TrainingCity:
+        """Map a prepared city's arrays into memory."""
+        overhead = {factor: np.load(folder / f"overhead_{factor}.npy", mmap_mode="r") for factor in FACTORS}
+        strips = np.load(folder / "strips.npy", mmap_mode="r")
+        return cls(int(folder.name), overhead, strips, np.load(folder / "positions.npy"))
+
+
+def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> Path:
+    """Render one city unless it is there already.
+
+    Args:
+        seed: The city's seed.
+        folder: Where all cities are kept; the city's own folder is made in it, in one step at the end.
+        cities: What to render.
+        config: The model's resolution and strips.
+
+    Returns:
+        The city's folder.
+    """
+    target = folder / _key(cities, config) / str(seed)
+    if target.is_dir():
+        return target
+    partial = target.with_name(f"{seed}.partial-{os.getpid()}")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        for name, array in _render(seed, cities, config).items():
+            np.save(partial / name, array)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def prepare_cities(
+    seeds: list[int],
+    folder: Path,
+    cities: Cities,
+    config: ModelConfig,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[TrainingCity]:
+    """Render the cities that are missing, in `workers` processes, and open all of them in the order of `seeds`."""
+    missing = [seed for seed in seeds if not (folder / _key(cities, config) / str(seed)).is_dir()]
+    if missing:
+        with ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            jobs = [pool.submit(prepare_city, seed, folder, cities, config) for seed in missing]
+            for done, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                if progress is not None:
+                    progress(len(seeds) - len(missing) + done, len(seeds))
+    return [TrainingCity.open(folder / _key(cities, config) / str(seed)) for seed in seeds]
+
+
+def _one_thread() -> None:
+    import numba
+
+    numba.set_num_threads(1)
+
+
+def _key(cities: Cities, config: ModelConfig) -> str:
+    """Folder name for cities that were rendered alike."""
+    strip = f"{config.strip_height}x{config.strip_columns}@{config.vertical_tangent}"
+    return f"v{VERSION}-{cities.size:g}m-{config.resolution:g}m-{cities.views}x{strip}-{cities.pavement:g}"
+
+
+def _render(seed: int, cities: Cities, config: ModelConfig) -> dict[str, NDArray[np.generic]]:
+    from tiercel.sim import OverheadLook, StreetLook, StreetRenderer, make_world, render_overhead, sample_viewpoints
+
+    rng = np.random.default_rng([seed, 1])
+    world = make_world(seed, cities.size)
+    arrays: dict[str, NDArray[np.generic]] = {}
+    image = render_overhead(world, config.resolution, day=int(rng.integers(1 << 20)), look=OverheadLook.sample(rng))
+    for factor in FACTORS:
+        arrays[f"overhead_{factor}.npy"] = shrunk(image, factor)
+    renderer = StreetRenderer(world)
+    on_pavement = round(cities.views * cities.pavement)
+    counts = {"street": cities.views - on_pavement, "pavement": on_pavement}
+    points = [sample_viewpoints(world, count, rng, kind=kind) for kind, count in counts.items() if count]
+    x, y = (np.concatenate([np.asarray(p[name], np.float64) for p in points]) for name in ("x", "y"))
+    strips = np.zeros((len(x), config.strip_height, config.strip_columns, 3), np.uint8)
+    for index in range(len(x)):
+        look, eye = StreetLook.sample(rng), float(rng.uniform(1.4, 2.6))
+        strips[index] = renderer.cylinder(
+            x[index], y[index], eye, 180.0, config.strip_height, config.strip_columns, config.vertical_tangent, look
+        )
+    arrays["strips.npy"] = strips
+    arrays["positions.npy"] = np.stack([x, cities.size - y], 1).astype(np.float32)
+    return arrays
+
+
+def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """An image (H, W, 3) averaged over squares of `factor` pixels."""
+    if factor == 1:
+        return image
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    squares = image[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return (squares.mean((1, 3), dtype=np.float32) + 0.5).astype(np.uint8)
+
+
+def describe(folder: Path, seeds: list[int], cities: Cities, config: ModelConfig) -> None:
+    """Write beside the cities what they are, for people who find the folder."""
+    note = {"seeds": seeds, "views": cities.views, "size_m": cities.size, "resolution_m": config.resolution}
+    (folder / _key(cities, config) / "cities.json").write_text(json.dumps(note, indent=2) + "\n")

@@ -1,0 +1,282 @@
+"""The one training loop: any stage, on a CPU or any number of GPUs, resumable at any step."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from tiercel.errors import TiercelError
+from tiercel.models.config import ModelConfig
+from tiercel.models.model import Model, load_model, save_model
+from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
+from tiercel.training.cities import TrainingCity, describe, prepare_cities
+from tiercel.training.losses import loss_for
+from tiercel.training.recipe import Recipe, Stage
+from tiercel.training.splits import seeds
+
+Report = Callable[[str], None]
+LOG_EVERY = 50
+VALIDATION_BATCHES = 8
+STATE = "state.pt"
+
+
+def train(
+    recipe_path: Path | str,
+    folder: Path | str,
+    *,
+    resume: bool = False,
+    stage: str | None = None,
+    cities: Path | str | None = None,
+    report: Report = print,
+) -> Path:
+    """Train a model by a recipe.
+
+    Args:
+        recipe_path: The YAML recipe.
+        folder: Where the model goes: ``config.json``, ``model.safetensors``, and one folder for each stage with its log.
+        resume: Go on where an earlier run in the same folder stopped.
+        stage: Train only this stage (stages may run side by side); the model is put together when all are done.
+        cities: Folder of the rendered cities; ``cities`` beside the model by default.
+        report: Told a line now and then.
+
+    Returns:
+        The folder.
+
+    Raises:
+        TiercelError: the recipe is wrong, or the folder holds another run and `resume` is not given.
+    """
+    recipe, folder = Recipe.load(Path(recipe_path)), Path(folder)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    wanted = [recipe.stage(stage)] if stage else list(recipe.stages)
+    for one in wanted:
+        if (folder / one.name / STATE).exists() and not resume and not _done(folder, one):
+            raise TiercelError(f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder.")
+    prepared = _prepare(recipe, Path(cities) if cities else folder / "cities", report)
+    for one in wanted:
+        if not _done(folder, one):
+            train_stage(recipe, one, folder / one.name, prepared, report)
+    if all(_done(folder, one) for one in recipe.stages):
+        assemble(recipe, folder)
+        report(f"model written to {folder}")
+    return folder
+
+
+def _done(folder: Path, stage: Stage) -> bool:
+    return (folder / stage.name / "model.safetensors").exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Cities to train on, and other cities to watch progress on."""
+
+    train: list[TrainingCity]
+    validation: list[TrainingCity]
+
+
+def _prepare(recipe: Recipe, folder: Path, report: Report) -> Prepared:
+    train_seeds = seeds("train", recipe.cities.train, recipe.cities.first)
+    watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
+    folder.mkdir(parents=True, exist_ok=True)
+    workers = recipe.workers or os.cpu_count() or 1
+
+    def progress(done: int, total: int) -> None:
+        report(f"cities rendered: {done} of {total}")
+
+    ready = prepare_cities(train_seeds + watched, folder, recipe.cities, recipe.model, workers, progress)
+    describe(folder, train_seeds + watched, recipe.cities, recipe.model)
+    return Prepared(ready[: len(train_seeds)], ready[len(train_seeds) :])
+
+
+class Steps(Dataset[Batch]):
+    """The batch of each step, a function of the seed, the step and the process alone."""
+
+    def __init__(self, batches: RetrievalBatches | MatchBatches, seed: int, steps: range, process: int) -> None:
+        self.batches, self.seed, self.steps, self.process = batches, seed, steps, process
+
+    def __len__(self) -> int:
+        """Steps left."""
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Batch:
+        """The batch of the index-th step left."""
+        return self.batches.sample(np.random.default_rng([self.seed, self.steps[index], self.process]))
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Linear warm-up, then a cosine from the peak down to 2 % of it."""
+    warm = min(1.0, (step + 1) / max(1, stage.warm_up))
+    return stage.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / stage.steps)))
+
+
+def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, report: Report = print) -> None:
+    """Train one stage into its folder, from its last checkpoint if there is one.
+
+    Args:
+        recipe: The whole recipe.
+        stage: The stage.
+        folder: Gets ``log.csv``, ``state.pt`` on the way, and ``config.json`` and ``model.safetensors`` at the end.
+        cities: Rendered cities.
+        report: Told a line now and then.
+    """
+    from accelerate import Accelerator
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
+    config = dataclasses.replace(recipe.model, heads=stage.heads)
+    model = Model(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loss_module = loss_for(model, stage)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay)
+    first = _restore(folder / STATE, model, optimiser)
+    prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
+    batches = loss_module.batches(cities.train, stage, config)
+    steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
+    loader = DataLoader(steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=4 if recipe.workers else None)
+    watch = loss_module.batches(cities.validation, stage, config, augment=False)
+    log = Log(folder / "log.csv", first, recipe.tensorboard and accelerator.is_main_process)
+    waiting, last = 0.0, time.perf_counter()
+    for step, batch in _timed(loader, first):
+        waiting += batch[1]
+        for group in prepared_optimiser.param_groups:
+            group["lr"] = learning_rate(stage, step)
+        prepared.train()
+        with accelerator.autocast():
+            out = prepared(_to(batch[0], accelerator.device))
+        prepared_optimiser.zero_grad()
+        accelerator.backward(out["loss"])
+        accelerator.clip_grad_norm_(prepared.parameters(), stage.clip)
+        prepared_optimiser.step()
+        log.add(out)
+        done = step + 1
+        if done % LOG_EVERY == 0 or done == stage.steps:
+            now = time.perf_counter()
+            line = log.write(done, seconds=now - last, waiting_share=waiting / (now - last))
+            waiting, last = 0.0, now
+            report(f"{stage.name} {done}/{stage.steps}: {line}")
+        if cities.validation and (done % recipe.validate_every == 0 or done == stage.steps):
+            report(f"{stage.name} {done}/{stage.steps} validation: {_validate(prepared, watch, accelerator, log, done)}")
+            last = time.perf_counter()
+        if done % recipe.save_every == 0 and accelerator.is_main_process:
+            _save(folder / STATE, model, optimiser, done)
+    if accelerator.is_main_process:
+        save_model(model, folder, f"Heads {', '.join(stage.heads)} of {config.name}, an intermediate result.\n")
+        (folder / STATE).unlink(missing_ok=True)
+
+
+def _timed(loader: DataLoader[Batch], first: int) -> Iterator[tuple[int, tuple[Batch, float]]]:
+    """Steps with their batches and the seconds that were spent waiting for each."""
+    source, step = iter(loader), first
+    while True:
+        before = time.perf_counter()
+        batch = next(source, None)
+        if batch is None:
+            return
+        yield step, (batch, time.perf_counter() - before)
+        step += 1
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+
+def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+    temporary = path.with_suffix(".partial")
+    torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, temporary)
+    temporary.replace(path)
+
+
+def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Load the last checkpoint; the step to go on with, 0 without one."""
+    if not path.exists():
+        return 0
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])
+
+
+@torch.no_grad()
+def _validate(module: nn.Module, batches: RetrievalBatches | MatchBatches, accelerator: Any, log: Log, step: int) -> str:
+    """Mean losses over the same few batches of cities that never train."""
+    module.eval()
+    sums: dict[str, float] = {}
+    for index in range(VALIDATION_BATCHES):
+        batch = batches.sample(np.random.default_rng([index, 7]))
+        with accelerator.autocast():
+            for name, value in module(_to(batch, accelerator.device)).items():
+                sums[name] = sums.get(name, 0.0) + float(value) / VALIDATION_BATCHES
+    return log.write_validation(step, sums)
+
+
+class Log:
+    """A CSV of means since the last row, and TensorBoard's files if wanted.
+
+    Args:
+        path: The CSV; rows behind `first` are dropped, since those steps are done again.
+        first: The step the run goes on with.
+        tensorboard: Also write for TensorBoard.
+    """
+
+    def __init__(self, path: Path, first: int, tensorboard: bool) -> None:
+        self.path = path
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        kept = []
+        if path.exists() and first:
+            with path.open(newline="") as file:
+                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= first]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([["step", "name", "value"], *kept])
+        self.board: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(path.parent))
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Count one step's values."""
+        self.count += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+
+    def write(self, step: int, **extra: float) -> str:
+        """Write the means and start anew; a line to show."""
+        means = {name: float(total) / self.count for name, total in self.sums.items()} | extra
+        self.sums, self.count = {}, 0
+        return self._rows(step, means)
+
+    def write_validation(self, step: int, values: dict[str, float]) -> str:
+        """Write validation values; a line to show."""
+        return self._rows(step, {f"validation_{name}": value for name, value in values.items()})
+
+    def _rows(self, step: int, values: dict[str, float]) -> str:
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerows([step, name, f"{value:.6g}"] for name, value in values.items())
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, step)
+        return ", ".join(f"{name.removeprefix('validation_')} {value:.3g}" for name, value in values.items())
+
+
+def assemble(recipe: Recipe, folder: Path) -> Model:
+    """Put the stages' heads together into one model and write it."""
+    heads = tuple(head for stage in recipe.stages for head in stage.heads)
+    config: ModelConfig = dataclasses.replace(recipe.model, heads=heads)
+    model = Model(config)
+    for stage in recipe.stages:
+        part = load_model(folder / stage.name, "cpu")
+        model.load_state_dict(part.state_dict(), strict=False)
+    save_model(model, folder, f"{config.name}: heads {', '.join(heads)}, seed {recipe.seed}.\n")
+    return model

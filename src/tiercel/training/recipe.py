@@ -1,0 +1,159 @@
+"""A training recipe: a YAML file that says all there is to say about a training run, its seed included."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tiercel.errors import TiercelError
+from tiercel.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Cities:
+    """The simulated cities that a run is fed from.
+
+    Attributes:
+        train: How many of the split ``train``.
+        validation: How many of the split ``validation``.
+        first: Skip this many seeds of each split.
+        views: Panoramas rendered in each city.
+        pavement: Share of them taken on pavements and paths, the others on carriageways.
+        size: Side of a city in metres; a power-of-two multiple of a leaf, as the zoom tree needs.
+    """
+
+    train: int = 40
+    validation: int = 2
+    first: int = 0
+    views: int = 600
+    pavement: float = 0.3
+    size: float = 2000.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One optimisation: some heads, for some steps. Stages do not depend on each other and may run side by side.
+
+    Attributes:
+        name: Its folder.
+        heads: ``[retrieval, zoom]`` (they share a photo encoder) or ``[match]``.
+        steps: Optimiser steps.
+        cities_per_step: Different cities in a batch.
+        crops_per_city: Map crops from each of them.
+        photos_per_crop: Photos in each crop.
+        negatives_per_crop: Further positions in each crop (retrieval).
+        squares_per_crop: Zoom squares of the finest level encoded for each crop.
+        wrong_headings: Wrong headings that compete with the right one for each photo (match).
+        panoramas: Share of steps with panoramas; the others have photos of `field_of_view` degrees.
+        field_of_view: Least and greatest horizontal field of view of photos.
+        learning_rate: Peak, after a warm-up, before a cosine down to 2 %.
+        warm_up: Steps.
+        weight_decay: AdamW's.
+        clip: Greatest gradient norm.
+        zoom_loss: Weight of the zoom head's loss.
+    """
+
+    name: str
+    heads: tuple[str, ...]
+    steps: int
+    cities_per_step: int = 2
+    crops_per_city: int = 2
+    photos_per_crop: int = 24
+    negatives_per_crop: int = 176
+    squares_per_crop: int = 6
+    wrong_headings: int = 2
+    panoramas: float = 0.4
+    field_of_view: tuple[float, float] = (55.0, 120.0)
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    weight_decay: float = 0.02
+    clip: float = 5.0
+    zoom_loss: float = 0.3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run.
+
+    Attributes:
+        model: Sizes of the model.
+        cities: What it is fed.
+        stages: The optimisations.
+        seed: Seed of weights and batches.
+        precision: ``bf16`` or ``no`` (fp32).
+        workers: Processes that prepare batches; 0 for none beside the training itself.
+        threads: CPU threads of the training process; 0 leaves torch's own choice.
+        save_every: Steps between resumable checkpoints.
+        validate_every: Steps between validations.
+        tensorboard: Also log for TensorBoard (needs the package ``tensorboard``).
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    cities: Cities = field(default_factory=Cities)
+    stages: tuple[Stage, ...] = ()
+    seed: int = 0
+    precision: str = "bf16"
+    workers: int = 0
+    threads: int = 0
+    save_every: int = 200
+    validate_every: int = 500
+    tensorboard: bool = False
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read a YAML recipe.
+
+        Raises:
+            TiercelError: the file is missing, is no YAML, or has settings that do not exist.
+        """
+        import yaml
+
+        try:
+            content = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            raise TiercelError(f"recipe {path} does not exist: the project's are in recipes/.") from None
+        except (yaml.YAMLError, UnicodeDecodeError):
+            raise TiercelError(f"recipe {path} is not valid YAML: compare it with those in recipes/.") from None
+        if not isinstance(content, dict):
+            raise TiercelError(f"recipe {path} holds no settings: compare it with those in recipes/.")
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], where: str = "recipe") -> Recipe:
+        """From plain values, as in YAML.
+
+        Raises:
+            TiercelError: a setting does not exist.
+        """
+        content = dict(content)
+        content["model"] = ModelConfig.from_dict(content.get("model") or {}, f"{where}, model")
+        content["cities"] = _filled(Cities, content.get("cities") or {}, f"{where}, cities")
+        stages = [_filled(Stage, stage, f"{where}, stages") for stage in content.get("stages") or []]
+        content["stages"] = tuple(stages)
+        recipe: Recipe = _filled(cls, content, where)
+        return recipe
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name.
+
+        Raises:
+            TiercelError: there is none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise TiercelError(f"the recipe has no stage '{name}': it has {', '.join(s.name for s in self.stages) or 'none'}.")
+
+
+def _filled(kind: Any, content: dict[str, Any], where: str) -> Any:
+    """The data class `kind` from plain values; lists become tuples."""
+    unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
+    if unknown:
+        raise TiercelError(f"{where}: unknown settings ({', '.join(unknown)}): compare with the recipes in recipes/.")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise TiercelError(f"{where}: {error}.") from None
