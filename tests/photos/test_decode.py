@@ -194,3 +194,27 @@ def test_a_broken_exif_block_costs_the_metadata_not_the_photo(tmp_path: Path) ->
     (tmp_path / "a.jpg").write_bytes(buffer.getvalue())
     photo = Photo.open(tmp_path / "a.jpg")
     assert photo.field_of_view.source == "assumed" and photo.position is None
+
+
+def test_any_damage_gives_a_photo_or_a_sentence(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[1] = "N"
+    whole = []
+    for suffix in (".jpg", ".png", ".webp", ".tif"):
+        path = _save(tmp_path / f"a{suffix}", Image.fromarray(_scene(64, 32)), exif=exif.tobytes())
+        whole.append(path.read_bytes())
+    refused = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's about broken metadata
+        for index in range(160):
+            data = bytearray(whole[index % 4])
+            for place in rng.integers(4, min(len(data), 600), int(rng.integers(1, 10))):
+                data[place] = rng.integers(256)
+            (tmp_path / "b.bin").write_bytes(data)
+            try:
+                assert Photo.open(tmp_path / "b.bin").pixels.dtype == np.uint8
+            except TiercelError as error:
+                refused += 1
+                assert str(error).startswith(str(tmp_path / "b.bin")) and ": " in str(error)
+    assert 20 < refused < 140

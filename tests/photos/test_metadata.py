@@ -137,6 +137,21 @@ def test_unknown_lenses_are_assumed(tmp_path: Path, lens: dict[int, Any]) -> Non
     assert tall.value == pytest.approx(2 * math.degrees(math.atan(math.tan(math.radians(35)) * 0.75)))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_other_formats_carry_exif_too(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(GPS).update(_place((IFDRational(52), IFDRational(30), IFDRational(0))) | {DIRECTION: IFDRational(45)})
+    exif.get_ifd(GPS)[LONGITUDE] = (IFDRational(13), IFDRational(24), IFDRational(36))
+    exif.get_ifd(LENS)[FILM] = 18
+    path = tmp_path / f"a{suffix}"
+    Image.new("RGB", (60, 90)).save(path, exif=exif.tobytes())
+    photo = Photo.open(path)
+    assert photo.pixels.shape == (60, 90, 3) and photo.field_of_view.value == pytest.approx(90)
+    assert photo.heading is not None and photo.heading.value == 45
+    assert photo.position is not None and photo.position.longitude == pytest.approx(13.41)
+
+
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
 

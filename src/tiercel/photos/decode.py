@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL.ExifTags import IFD
 
 from tiercel.errors import TiercelError
 
@@ -49,13 +51,15 @@ class Decoded:
     Attributes:
         pixels: (height, width, 3) uint8 RGB, upright, at most `LONG_SIDE` long.
         original_size: (width, height) of the upright image in the file.
-        exif: The EXIF block; empty where there is none or it is broken.
+        gps: EXIF tags about the place, empty where there are none or they are broken.
+        camera: EXIF tags about the exposure and the lens, likewise.
         xmp: The XMP packet, empty where there is none.
     """
 
     pixels: NDArray[np.uint8]
     original_size: tuple[int, int]
-    exif: Image.Exif
+    gps: dict[int, Any]
+    camera: dict[int, Any]
     xmp: bytes
 
 
@@ -80,7 +84,8 @@ def decode(path: Path) -> Decoded:
         try:
             image.draft("", target)
             image.load()
-            exif, xmp = _metadata(image)
+            exif = _exif(image)
+            gps, camera, xmp = _tags(exif, IFD.GPSInfo), _tags(exif, IFD.Exif), _xmp(image, exif)
             # Pillow turns TIFFs upright while loading and drops their orientation; other formats it leaves alone.
             orientation = exif.get(_ORIENTATION)
             rgb = _over_grey(_shrunk(_eight_bit(path, image), target))
@@ -91,7 +96,7 @@ def decode(path: Path) -> Decoded:
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
         size = size[::-1] if orientation >= 5 else size
-    return Decoded(np.asarray(rgb), size, exif, xmp)
+    return Decoded(np.asarray(rgb), size, gps, camera, xmp)
 
 
 def _check_file(path: Path) -> None:
@@ -160,14 +165,27 @@ def _limited(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(width * shrink)), max(1, round(height * shrink))
 
 
-def _metadata(image: Image.Image) -> tuple[Image.Exif, bytes]:
-    """EXIF and XMP; broken metadata costs the metadata, not the photo."""
+# Broken metadata costs the metadata, not the photo. Pillow reads it lazily and raises struct.error, SyntaxError,
+# KeyError and more.
+
+
+def _exif(image: Image.Image) -> Image.Exif:
     try:
-        exif = image.getexif()
-    except Exception:  # Pillow raises struct.error, SyntaxError, KeyError and more on broken blocks
-        exif = Image.Exif()
+        return image.getexif()
+    except Exception:
+        return Image.Exif()
+
+
+def _tags(exif: Image.Exif, which: IFD) -> dict[int, Any]:
+    try:
+        return dict(exif.get_ifd(which))
+    except Exception:
+        return {}
+
+
+def _xmp(image: Image.Image, exif: Image.Exif) -> bytes:
     xmp = image.info.get("xmp") or exif.get(_TIFF_XMP) or b""
-    return exif, xmp if isinstance(xmp, bytes) else str(xmp).encode("utf-8", "replace")
+    return xmp if isinstance(xmp, bytes) else str(xmp).encode("utf-8", "replace")
 
 
 def _eight_bit(path: Path, image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from numbers import Rational
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 Tags = Mapping[int, Any]
 
@@ -74,13 +74,12 @@ class Sphere:
     height: float = 1.0
 
 
-def position(exif: Image.Exif) -> Position | None:
+def position(gps: Tags) -> Position | None:
     """GPSLatitude and GPSLongitude.
 
     None without both references (a place on one of two hemispheres is no place), with a zero denominator, out of
     range, or at exactly 0, 0, which is what receivers without a fix write.
     """
-    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
     latitude = _degrees(gps.get(_GPS.GPSLatitude), _text(gps.get(_GPS.GPSLatitudeRef)), "N", "S")
     longitude = _degrees(gps.get(_GPS.GPSLongitude), _text(gps.get(_GPS.GPSLongitudeRef)), "E", "W")
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
@@ -88,9 +87,8 @@ def position(exif: Image.Exif) -> Position | None:
     return None if latitude == longitude == 0 else Position(latitude, longitude, "EXIF GPS")
 
 
-def heading(exif: Image.Exif) -> Known | None:
+def heading(gps: Tags) -> Known | None:
     """GPSImgDirection: the azimuth of the camera's axis, whichever way up the camera was held."""
-    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
     direction = _number(gps.get(_GPS.GPSImgDirection))
     if direction is None or not -360 <= direction <= 360:
         return None
@@ -100,7 +98,7 @@ def heading(exif: Image.Exif) -> Known | None:
     return Known(direction % 360, f"EXIF GPSImgDirection ({reference})")
 
 
-def field_of_view(exif: Image.Exif, size: tuple[int, int]) -> Known | None:
+def field_of_view(camera: Tags, size: tuple[int, int]) -> Known | None:
     """The horizontal field of view of the upright image.
 
     From FocalLengthIn35mmFilm, by the diagonal: f_px = f_35 * diagonal_px / 43.27 mm, and the view is
@@ -109,16 +107,15 @@ def field_of_view(exif: Image.Exif, size: tuple[int, int]) -> Known | None:
     is missing. No table of sensors by camera name is kept.
 
     Args:
-        exif: The photo's EXIF.
+        camera: EXIF tags about the exposure and the lens.
         size: (width, height) of the upright image.
 
     Returns:
         Degrees, or None where the photo does not say.
     """
-    tags = exif.get_ifd(ExifTags.IFD.Exif)
-    film = _number(tags.get(_BASE.FocalLengthIn35mmFilm))
+    film = _number(camera.get(_BASE.FocalLengthIn35mmFilm))
     film = film if film is not None and 1 <= film <= 5000 else None
-    sensor = _film_equivalent(tags, size)
+    sensor = _film_equivalent(camera, size)
     if sensor is not None and (film is None or abs(sensor - film) <= 0.5):
         return Known(_view(sensor, size), "EXIF FocalLength and FocalPlaneXResolution")
     if film is not None:
@@ -148,21 +145,21 @@ def _view(film: float, size: tuple[int, int]) -> float:
     return math.degrees(2 * math.atan(size[0] / math.hypot(*size) * FILM_DIAGONAL_MM / (2 * film)))
 
 
-def _film_equivalent(tags: Tags, size: tuple[int, int]) -> float | None:
+def _film_equivalent(camera: Tags, size: tuple[int, int]) -> float | None:
     """The 35 mm equivalent focal length, millimetres, by focal length and sensor resolution.
 
     Long sides are compared with long sides, so that it holds for turned and for shrunk images.
     """
-    focal = _number(tags.get(_BASE.FocalLength))
-    resolution = _number(tags.get(_BASE.FocalPlaneXResolution))
-    unit = _UNIT_MM.get(int(_number(tags.get(_BASE.FocalPlaneResolutionUnit)) or 2))
+    focal = _number(camera.get(_BASE.FocalLength))
+    resolution = _number(camera.get(_BASE.FocalPlaneXResolution))
+    unit = _UNIT_MM.get(int(_number(camera.get(_BASE.FocalPlaneResolutionUnit)) or 2))
     if not focal or not resolution or focal < 0 or resolution < 0 or unit is None:
         return None
-    shot = [_number(tags.get(tag)) for tag in (_BASE.ExifImageWidth, _BASE.ExifImageHeight)]
+    shot = [_number(camera.get(tag)) for tag in (_BASE.ExifImageWidth, _BASE.ExifImageHeight)]
     sensor = max(side or 0 for side in (*shot, *(() if any(shot) else size))) / resolution * unit
     if not _SENSOR_MM[0] <= sensor <= _SENSOR_MM[1]:
         return None
-    zoom = _number(tags.get(_BASE.DigitalZoomRatio)) or 1
+    zoom = _number(camera.get(_BASE.DigitalZoomRatio)) or 1
     return focal * max(zoom, 1) / (sensor * math.hypot(*size) / max(size)) * FILM_DIAGONAL_MM
 
 

@@ -75,7 +75,7 @@ class Photo:
         size = image.original_size
         _check_overrides(heading, field_of_view)
         sphere = metadata.sphere(image.xmp) if panorama is not False else None
-        seen = metadata.field_of_view(image.exif, size)
+        seen = metadata.field_of_view(image.camera, size)
         is_panorama, source = _panorama(panorama, sphere, size, seen)
         common = cls(
             name=path.name,
@@ -83,8 +83,8 @@ class Photo:
             panorama=is_panorama,
             panorama_source=source,
             field_of_view=_given(field_of_view) or seen or _assumed(size),
-            heading=_direction(heading) or metadata.heading(image.exif),
-            position=metadata.position(image.exif),
+            heading=_direction(heading) or metadata.heading(image.gps),
+            position=metadata.position(image.gps),
             path=path,
             original_size=size,
         )
