@@ -455,3 +455,53 @@ def plant_colour(kind, hue, season):  # type: ignore[no-untyped-def]  # noqa: AN
     r, g, b = r + (176.0 - r) * autumn, g + ((70.0 + 76.0 * gold) - g) * autumn, b + (44.0 - b) * autumn
     bare = 1.0 - leaf_cover(kind, season)
     return np.float32(r + (112.0 - r) * bare), np.float32(g + (100.0 - g) * bare), np.float32(b + (88.0 - b) * bare)
+
+
+@compiled
+def ground_at(surface, feature, features, u, v, junction, size, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """The ground's fields at any point between texel centres.
+
+    Coordinates are continued linearly within a feature; along streets the kerb runs where the carriageway's width says,
+    not in steps of texels.
+
+    Returns:
+        surface, row of the feature, u, v, junction: what `ground_colour` takes.
+    """
+    texels = surface.shape[0]
+    fc, fr = 2.0 * x, 2.0 * (size - y)
+    col = min(max(int(fc), 0), texels - 1)
+    row = min(max(int(fr), 0), texels - 1)
+    kind, owner = surface[row, col], feature[row, col]
+    place_u, place_v, near = u[row, col], v[row, col], junction[row, col]
+    base_u, base_v, base_near = place_u, place_v, near
+    for axis in range(2):
+        rest = np.float32(fc - col - 0.5) if axis == 0 else np.float32(fr - row - 0.5)
+        side = 1 if rest > 0.0 else -1
+        for turn in range(2):
+            r, c = (row, col + side) if axis == 0 else (row + side, col)
+            if r >= 0 and c >= 0 and r < texels and c < texels and feature[r, c] == owner:
+                du, dv, dj = u[r, c] - base_u, v[r, c] - base_v, junction[r, c] - base_near
+                if abs(dv) < 2.0 and abs(du) < 2.0:
+                    weight = rest * side
+                    place_u += du * weight
+                    place_v += dv * weight
+                    if abs(dj) < 2.0:
+                        near += dj * weight
+                    break
+            side = -side
+    if features[owner].kind == 0 and near > 0.5 and features[owner].lanes > 0:
+        outside = abs(place_u) - features[owner].half_width
+        if outside < 0.0 and outside > -0.8 and (kind == PAVEMENT or kind == GRASS):
+            kind = ROAD
+        elif outside >= 0.0 and outside < 0.8 and kind == ROAD:
+            r, c = row, col
+            step = 1 if place_u > 0.0 else -1
+            kind = PAVEMENT
+            if row > 0 and col > 0 and row < texels - 1 and col < texels - 1:
+                gx = u[row, col + 1] - u[row, col - 1] if feature[row, col + 1] == owner and feature[row, col - 1] == owner else np.float32(0.0)
+                gy = u[row + 1, col] - u[row - 1, col] if feature[row + 1, col] == owner and feature[row - 1, col] == owner else np.float32(0.0)
+                r = row + (step if gy > 0.3 else (-step if gy < -0.3 else 0))
+                c = col + (step if gx > 0.3 else (-step if gx < -0.3 else 0))
+                if surface[r, c] == GRASS:
+                    kind = GRASS
+    return kind, owner, place_u, place_v, near

@@ -1,0 +1,344 @@
+"""The city from above: an orthophoto with light and shadow, of a day and a season, through an imperfect sensor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.sim.compiled import compiled
+from tiercel.sim.materials import ground_at, ground_colour, hash01, leaf_cover, plant_colour, roof_colour, roof_height, value_noise
+from tiercel.sim.shadows import cast_shadows
+from tiercel.sim.vehicles import vehicle_at, vehicle_from_above
+from tiercel.sim.world import World
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class OverheadLook:
+    """Light, season and sensor of one flight.
+
+    Attributes:
+        sun_azimuth: Degrees clockwise from north.
+        sun_elevation: Degrees above the horizon.
+        season: In [0, 4): 0 spring, 1 summer, 2 autumn, 3 winter.
+        snow: Share of open ground and roofs under snow.
+        sky: Light in the shade as a share of that in the sun.
+        shade_tint: How blue the shade is, 0..1.
+        gains: Of red, green and blue: white balance and exposure.
+        contrast: About the middle grey, 1 for none.
+        saturation: 1 for none.
+        gamma: 1 for none.
+        haze: Share of whitish veil.
+        blur: Standard deviation in pixels.
+        noise: Standard deviation, grey levels.
+        seed: Of the noise.
+    """
+
+    sun_azimuth: float = 200.0
+    sun_elevation: float = 48.0
+    season: float = 1.0
+    snow: float = 0.0
+    sky: float = 0.42
+    shade_tint: float = 0.4
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    contrast: float = 1.05
+    saturation: float = 1.0
+    gamma: float = 1.0
+    haze: float = 0.03
+    blur: float = 0.35
+    noise: float = 2.0
+    seed: int = 0
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> OverheadLook:
+        """Draw a flight; light and sensors vary beyond what is common, so that what is learnt does not lean on them."""
+        season = float(rng.choice([rng.uniform(0.3, 2.0), rng.uniform(0.0, 4.0)]))
+        winter = abs(season - 3.0) < 0.6
+        exposure = rng.uniform(0.78, 1.22)
+        balance = rng.normal(1.0, 0.06, 3)
+        return cls(
+            sun_azimuth=float(rng.normal(185.0, 45.0)),
+            sun_elevation=float(rng.uniform(24.0, 64.0)),
+            season=season,
+            snow=float(rng.uniform(0.2, 0.9)) if winter and rng.random() < 0.3 else 0.0,
+            sky=float(rng.uniform(0.28, 0.62)),
+            shade_tint=float(rng.uniform(0.0, 1.0)),
+            gains=(float(exposure * balance[0]), float(exposure * balance[1]), float(exposure * balance[2])),
+            contrast=float(rng.uniform(0.75, 1.35)),
+            saturation=float(rng.uniform(0.45, 1.45)),
+            gamma=float(rng.uniform(0.8, 1.25)),
+            haze=float(rng.uniform(0.0, 0.22) ** 1.5),
+            blur=float(rng.uniform(0.0, 0.9)),
+            noise=float(rng.uniform(0.0, 6.0)),
+            seed=int(rng.integers(0, 2**31)),
+        )
+
+
+def render_overhead(world: World, resolution: float = 0.5, *, day: int, look: OverheadLook) -> Image:
+    """The whole city from straight above.
+
+    Args:
+        world: The city.
+        resolution: Metres per pixel.
+        day: Which vehicles are about; another day has others.
+        look: Light, season and sensor.
+
+    Returns:
+        (pixels, pixels, 3) uint8, row 0 in the north, `pixels` the city's size over the resolution, rounded.
+    """
+    pixels = max(1, round(world.size / resolution))
+    step = world.size / pixels
+    azimuth, elevation = math.radians(look.sun_azimuth), math.radians(look.sun_elevation)
+    shadow = cast_shadows(world, azimuth, elevation, look.season)
+    sun = np.array([math.sin(azimuth) * math.cos(elevation), math.cos(azimuth) * math.cos(elevation), math.sin(elevation)])
+    image = np.empty((pixels, pixels, 3), np.uint8)
+    light = np.array([look.sky, look.shade_tint, look.season, look.snow])
+    _draw_surfaces(
+        image, step, world.size, world.surface, world.feature, world.features, world.u, world.v, world.junction,
+        world.building, world.parts, world.corners, world.ground, shadow, sun, light,
+    )  # fmt: skip
+    _draw_vehicles(image, step, world.size, world.slots, day, shadow, sun, light)
+    order = np.argsort(world.plants["ground"] + world.plants["height"])
+    _draw_plants(image, step, world.size, world.plants, order, world.building, world.parts, world.ground, shadow, sun, light)
+    tone = np.array([look.contrast, look.saturation, look.gamma, look.haze, look.blur, look.noise])
+    return _expose(image, np.array(look.gains), tone, look.seed)
+
+
+@compiled
+def _lit(r, g, b, sunlit, facing, light):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Colour under sun and sky; `facing` is the sun's light on the surface as a share of that on flat ground."""
+    sky, tint = light[0], light[1]
+    direct = (1.0 - sky) * facing if sunlit else 0.0
+    warm = direct + sky * (1.0 - 0.1 * tint)
+    cold = direct + sky * (1.0 + 0.14 * tint)
+    return r * warm, g * (direct + sky), b * cold
+
+
+@compiled
+def _inside(parts, corners, i, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Distance in metres of a point to the nearest wall of a part, negative outside."""
+    low, high = parts[i].start, parts[i].start + parts[i].count
+    best = 1e9
+    for k in range(low, high):
+        j = k + 1 if k + 1 < high else low
+        ex, ey = corners[j, 0] - corners[k, 0], corners[j, 1] - corners[k, 1]
+        best = min(best, (ex * (y - corners[k, 1]) - ey * (x - corners[k, 0])) / math.sqrt(ex * ex + ey * ey + 1e-9))
+    return best
+
+
+@compiled
+def _draw_surfaces(  # type: ignore[no-untyped-def]  # noqa: ANN202
+    image, step, size, surface, feature, features, u, v, junction, building, parts, corners, ground, shadow, sun, light,  # noqa: ANN001
+):  # fmt: skip
+    """Ground and roofs; pixels at edges are the mean of four points, all others one."""
+    pixels, texels = image.shape[0], surface.shape[0]
+    season, snow = light[2], light[3]
+    scale = 2.0 * step
+    candidates = np.zeros(9, np.int32)
+    for row in range(pixels):
+        tr = min(texels - 1, int((row + 0.5) * scale))
+        for col in range(pixels):
+            tc = min(texels - 1, int((col + 0.5) * scale))
+            kind = surface[tr, tc]
+            count = 0
+            edge = False
+            for dr in range(-1, 2):
+                for dc in range(-1, 2):
+                    r, c = min(max(tr + dr, 0), texels - 1), min(max(tc + dc, 0), texels - 1)
+                    held = building[r, c]
+                    if surface[r, c] != kind:
+                        edge = True
+                    if held > 0:
+                        known = False
+                        for k in range(count):
+                            known = known or candidates[k] == held
+                        if not known:
+                            candidates[count] = held
+                            count += 1
+                    if held != building[tr, tc]:
+                        edge = True
+            samples = 2 if edge else 1
+            total_r, total_g, total_b = 0.0, 0.0, 0.0
+            for i in range(samples):
+                for j in range(samples):
+                    x = (col + (j + 0.5) / samples) * step
+                    y = size - (row + (i + 0.5) / samples) * step
+                    part, top, rim = -1, -1e9, 1e9
+                    for k in range(count):
+                        wall = 1.0
+                        if edge:
+                            wall = _inside(parts, corners, candidates[k] - 1, x, y)
+                        if wall >= 0.0:
+                            height = roof_height(parts, candidates[k] - 1, x, y)
+                            if height > top:
+                                top, part, rim = height, candidates[k] - 1, wall
+                    tx, ty = min(texels - 1, int(2.0 * x)), min(texels - 1, int(2.0 * (size - y)))
+                    shade = shadow[ty, tx]
+                    facing = 1.0
+                    if part >= 0:
+                        r, g, b = roof_colour(parts, part, x, y, step)
+                        white = snow
+                        if parts[part].rise > 0.0:
+                            gx = (roof_height(parts, part, x + 0.15, y) - roof_height(parts, part, x - 0.15, y)) / 0.3
+                            gy = (roof_height(parts, part, x, y + 0.15) - roof_height(parts, part, x, y - 0.15)) / 0.3
+                            if gx * gx + gy * gy < 16.0:
+                                facing = max(0.0, (sun[2] - gx * sun[0] - gy * sun[1]) / math.sqrt(1.0 + gx * gx + gy * gy)) / sun[2]
+                                facing = min(1.6, facing)
+                        elif rim < 0.45 and parts[part].facade != 8 and parts[part].half_width > 3.0:
+                            r, g, b = r * 1.12 + 6.0, g * 1.12 + 6.0, b * 1.12 + 6.0
+                        sunlit = shade + ground[ty, tx] < top - 0.4
+                    else:
+                        what, owner, pu, pv, near = ground_at(surface, feature, features, u, v, junction, size, x, y)
+                        r, g, b = ground_colour(what, owner, features, x, y, pu, pv, near, season, step)
+                        white = snow * (0.25 if what == 0 else (0.0 if what == 6 else 0.9))
+                        sunlit = shade < 0.3
+                        if shade > 6.0 and what == 6:
+                            sunlit = False
+                    if white > 0.0:
+                        cover = min(1.0, max(0.0, white * 2.2 - 1.4 * value_noise(x * 0.12, y * 0.12, 7)))
+                        r, g, b = r + (236.0 - r) * cover, g + (239.0 - g) * cover, b + (244.0 - b) * cover
+                    r, g, b = _lit(r, g, b, sunlit, facing, light)
+                    total_r, total_g, total_b = total_r + r, total_g + g, total_b + b
+            share = 1.0 / (samples * samples)
+            image[row, col, 0] = np.uint8(min(255.0, total_r * share))
+            image[row, col, 1] = np.uint8(min(255.0, total_g * share))
+            image[row, col, 2] = np.uint8(min(255.0, total_b * share))
+
+
+@compiled
+def _draw_vehicles(image, step, size, slots, day, shadow, sun, light):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Vehicles of the day, each with its own small shadow."""
+    pixels, texels = image.shape[0], shadow.shape[0]
+    reach_x, reach_y = -sun[0] / sun[2], -sun[1] / sun[2]
+    for s in range(len(slots)):
+        present, model, red, green, blue, length, width, height = vehicle_at(s, day, slots[s].kind)
+        if not present:
+            continue
+        x0, y0 = slots[s].x, slots[s].y
+        ax, ay = math.sin(slots[s].azimuth), math.cos(slots[s].azimuth)
+        tr, tc = min(texels - 1, max(0, int((size - y0) * 2.0))), min(texels - 1, max(0, int(x0 * 2.0)))
+        sunlit = shadow[tr, tc] < 0.8 * height
+        span = 0.5 * length + 1.2 * height
+        for row in range(max(0, int((size - y0 - span) / step)), min(pixels, int((size - y0 + span) / step) + 1)):
+            for col in range(max(0, int((x0 - span) / step)), min(pixels, int((x0 + span) / step) + 1)):
+                body, shade = 0.0, 0.0
+                r, g, b = 0.0, 0.0, 0.0
+                for i in range(2):
+                    for j in range(2):
+                        dx, dy = (col + 0.25 + 0.5 * j) * step - x0, size - (row + 0.25 + 0.5 * i) * step - y0
+                        along, across = (dx * ax + dy * ay) / (0.5 * length), (dx * ay - dy * ax) / (0.5 * width)
+                        if abs(along) <= 1.0 and abs(across) <= 1.0:
+                            cr, cg, cb = vehicle_from_above(model, red, green, blue, along, across)
+                            body += 0.25
+                            r, g, b = r + 0.25 * cr, g + 0.25 * cg, b + 0.25 * cb
+                        elif sunlit:
+                            ex, ey = dx - 0.4 * height * reach_x, dy - 0.4 * height * reach_y
+                            if abs(ex * ax + ey * ay) < 0.5 * length and abs(ex * ay - ey * ax) < 0.5 * width:
+                                shade += 0.25
+                if body + shade <= 0.0:
+                    continue
+                r, g, b = _lit(r, g, b, sunlit, 1.0, light)
+                keep = (1.0 - body) * (1.0 - shade * 0.5)
+                image[row, col, 0] = np.uint8(min(255.0, image[row, col, 0] * keep + r))
+                image[row, col, 1] = np.uint8(min(255.0, image[row, col, 1] * keep + g))
+                image[row, col, 2] = np.uint8(min(255.0, image[row, col, 2] * keep + b))
+
+
+@compiled
+def _draw_plants(image, step, size, plants, order, building, parts, ground, shadow, sun, light):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Crowns from the lowest to the highest: clumps of leaves, lit from the sun's side; bare crowns let the ground through."""
+    pixels, texels = image.shape[0], shadow.shape[0]
+    season, snow = light[2], light[3]
+    for n in range(len(order)):
+        p = plants[order[n]]
+        cover = leaf_cover(p.kind, season)
+        red, green, blue = plant_colour(p.kind, p.hue, season)
+        radius, seed = p.crown, int(p.seed % 65521)
+        half = 0.5 * (p.height - p.clear)
+        for row in range(max(0, int((size - p.y - radius) / step)), min(pixels, int((size - p.y + radius) / step) + 1)):
+            for col in range(max(0, int((p.x - radius) / step)), min(pixels, int((p.x + radius) / step) + 1)):
+                x, y = (col + 0.5) * step, size - (row + 0.5) * step
+                dx, dy = (x - p.x) / radius, (y - p.y) / radius
+                r2 = math.sqrt(dx * dx + dy * dy)
+                if r2 >= 1.0:
+                    continue
+                clump = value_noise(x * 1.1, y * 1.1, seed)
+                if p.kind == 1:
+                    limit = 0.8 + 0.2 * math.cos(math.atan2(dy, dx) * (7 + seed % 4) + seed)
+                    height = p.ground + p.clear + (p.height - p.clear) * (1.0 - r2)
+                    nx, ny, nz = dx / (r2 + 0.05) * 0.85, dy / (r2 + 0.05) * 0.85, 0.5
+                elif p.kind == 3:
+                    limit = 0.35 + 0.65 * max(0.0, math.cos(math.atan2(dy, dx) * (7 + seed % 3) + seed))
+                    height = p.ground + p.height - r2
+                    nx, ny, nz = 0.2 * dx, 0.2 * dy, 0.95
+                else:
+                    limit = 0.72 + 0.28 * value_noise(dx * 2.2 + 9.0, dy * 2.2 + 9.0, seed)
+                    nz = math.sqrt(max(0.02, 1.0 - r2 * r2))
+                    height = p.ground + p.clear + half * (1.0 + nz)
+                    nx, ny = dx, dy
+                alpha = min(1.0, max(0.0, (limit - r2) * radius / step + 0.5))
+                if alpha <= 0.0:
+                    continue
+                if cover < 1.0:
+                    fine = hash01(int(x * 3.0), int(y * 3.0) + seed)
+                    alpha *= cover + (1.0 - cover) * (0.3 if fine < 0.6 else 0.65)
+                tr, tc = min(texels - 1, int((size - y) * 2.0)), min(texels - 1, int(x * 2.0))
+                if building[tr, tc] > 0 and roof_height(parts, building[tr, tc] - 1, x, y) > height:
+                    continue
+                sunlit = shadow[tr, tc] + ground[tr, tc] < height + 1.0
+                facing = max(0.12, (nx * sun[0] + ny * sun[1] + nz * sun[2]) * 1.05)
+                tone = (0.68 + 0.55 * clump) * (0.8 + 0.2 * nz)
+                r, g, b = _lit(red * tone, green * tone, blue * tone, sunlit, min(1.3, facing / (0.35 + 0.65 * sun[2])), light)
+                if snow > 0.0:
+                    frost = snow * 0.4 * clump
+                    r, g, b = r + (225.0 - r) * frost, g + (228.0 - g) * frost, b + (232.0 - b) * frost
+                image[row, col, 0] = np.uint8(min(255.0, image[row, col, 0] * (1.0 - alpha) + r * alpha))
+                image[row, col, 1] = np.uint8(min(255.0, image[row, col, 1] * (1.0 - alpha) + g * alpha))
+                image[row, col, 2] = np.uint8(min(255.0, image[row, col, 2] * (1.0 - alpha) + b * alpha))
+
+
+@compiled
+def _expose(image, gains, tone, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Through the sensor: blur, haze, gains, saturation, contrast, gamma, noise."""
+    rows, cols = image.shape[0], image.shape[1]
+    contrast, saturation, gamma, haze, blur, noise = tone[0], tone[1], tone[2], tone[3], tone[4], tone[5]
+    out = np.empty_like(image)
+    curve = np.empty(1024, np.float32)
+    for i in range(1024):
+        curve[i] = 255.0 * (i / 1023.0) ** gamma
+    side = math.exp(-0.5 / max(0.01, blur * blur)) if blur > 0.05 else 0.0
+    middle = 1.0 / (1.0 + 2.0 * side)
+    side *= middle
+    value = np.empty(3, np.float32)
+    across = np.empty((3, cols, 3), np.float32)
+    for row in range(-1, rows):
+        # Blur along the row below, kept for three rows.
+        source = min(row + 1, rows - 1)
+        slot = (row + 1) % 3
+        for col in range(cols):
+            a, b = max(0, col - 1), min(cols - 1, col + 1)
+            for c in range(3):
+                across[slot, col, c] = middle * image[source, col, c] + side * (np.float32(image[source, a, c]) + image[source, b, c])
+        if row < 0:
+            continue
+        above = (row + 2) % 3 if row > 0 else row % 3
+        here = row % 3
+        for col in range(cols):
+            grey = np.float32(0.0)
+            for c in range(3):
+                level = middle * across[here, col, c] + side * (across[above, col, c] + across[slot, col, c])
+                level = (level * (1.0 - haze) + 225.0 * haze) * gains[c]
+                value[c] = level
+                grey += level / 3.0
+            grain = noise * (hash01(row * 4099 + col, seed) + hash01(row * 4099 + col, seed + 1) - 1.0) * 2.45
+            for c in range(3):
+                level = grey + (value[c] - grey) * saturation
+                level = 118.0 + (level - 118.0) * contrast
+                level = curve[int(min(1023.0, max(0.0, level * 4.0117)))]
+                level += grain + noise * 0.8 * (hash01(col * 3 + c, row * 7 + seed) - 0.5)
+                out[row, col, c] = np.uint8(min(255.0, max(0.0, level + 0.5)))
+    return out
