@@ -165,49 +165,55 @@ def shadow_height(shadow: Floats, size: float, x: float, y: float) -> float:
 
 
 @compiled
-def ground_albedo(scene: Scene, season: float, x: float, y: float, detail: float) -> tuple[float, float, float, int]:
-    """Colour and surface of the ground at a continuous point.
-
-    The four texels around the point vote, by their bilinear weights, on the feature and the surface; ``u``, ``v`` and
-    ``junction`` are then interpolated among the texels of the winning feature, so that markings are smooth lines.
-    """
+def _ground_owner(scene: Scene, x: float, y: float, detail: float) -> tuple[int, int]:
+    """Feature and surface of a continuous point: the four texels around it vote by their bilinear weights."""
     last = scene.surface.shape[0] - 1
     column = min(max(x / TEXEL - 0.5, 0.0), last - 0.001)
     row = min(max((scene.size - y) / TEXEL - 0.5, 0.0), last - 0.001)
     i, j = int(column), int(row)
     across, down = column - i, row - j
     if detail > 1.5:
-        i, j = int(column + 0.5), int(row + 0.5)
-        kind = int(scene.surface[j, i])
-        r, g, b = ground_colour(
-            kind, scene.feature[j, i], scene.features, np.float32(x), np.float32(y), scene.u[j, i], scene.v[j, i],
-            scene.junction[j, i], np.float32(season), np.float32(detail),
-        )  # fmt: skip
-        return r, g, b, kind
-    w00 = (1.0 - across) * (1.0 - down)
-    w01 = across * (1.0 - down)
-    w10 = (1.0 - across) * down
-    w11 = across * down
-    f00, f01, f10, f11 = scene.feature[j, i], scene.feature[j, i + 1], scene.feature[j + 1, i], scene.feature[j + 1, i + 1]
-    s00, s01, s10, s11 = scene.surface[j, i], scene.surface[j, i + 1], scene.surface[j + 1, i], scene.surface[j + 1, i + 1]
-    owner, kind = f00, s00
-    if not (f00 == f01 and f00 == f10 and f00 == f11 and s00 == s01 and s00 == s10 and s00 == s11):
-        # The pair of feature and surface with the greatest weight owns the point.
-        best = w00 + w01 * (f01 == f00 and s01 == s00) + w10 * (f10 == f00 and s10 == s00) + w11 * (f11 == f00 and s11 == s00)
-        other = w01 + w00 * (f01 == f00 and s01 == s00) + w10 * (f10 == f01 and s10 == s01) + w11 * (f11 == f01 and s11 == s01)
-        if other > best:
-            best, owner, kind = other, f01, s01
-        other = w10 + w00 * (f10 == f00 and s10 == s00) + w01 * (f10 == f01 and s10 == s01) + w11 * (f11 == f10 and s11 == s10)
-        if other > best:
-            best, owner, kind = other, f10, s10
-        if w11 > best:
-            owner, kind = f11, s11
-        w00 *= f00 == owner
-        w01 *= f01 == owner
-        w10 *= f10 == owner
-        w11 *= f11 == owner
-        scale = 1.0 / (w00 + w01 + w10 + w11)
-        w00, w01, w10, w11 = w00 * scale, w01 * scale, w10 * scale, w11 * scale
+        i, j = i + (across > 0.5), j + (down > 0.5)
+        return scene.feature[j, i], scene.surface[j, i]
+    k00 = scene.feature[j, i] * 16 + scene.surface[j, i]
+    k01 = scene.feature[j, i + 1] * 16 + scene.surface[j, i + 1]
+    k10 = scene.feature[j + 1, i] * 16 + scene.surface[j + 1, i]
+    k11 = scene.feature[j + 1, i + 1] * 16 + scene.surface[j + 1, i + 1]
+    if k00 == k01 and k00 == k10 and k00 == k11:
+        return k00 >> 4, k00 & 15
+    w00, w01 = (1.0 - across) * (1.0 - down), across * (1.0 - down)
+    w10, w11 = (1.0 - across) * down, across * down
+    best, winner = w00 + w01 * (k01 == k00) + w10 * (k10 == k00) + w11 * (k11 == k00), k00
+    votes = w01 + w00 * (k00 == k01) + w10 * (k10 == k01) + w11 * (k11 == k01)
+    if votes > best:
+        best, winner = votes, k01
+    votes = w10 + w00 * (k00 == k10) + w01 * (k01 == k10) + w11 * (k11 == k10)
+    if votes > best:
+        best, winner = votes, k10
+    if w11 > best:
+        winner = k11
+    return winner >> 4, winner & 15
+
+
+@compiled
+def _ground_albedo(
+    scene: Scene, owner: int, kind: int, season: float, x: float, y: float, detail: float
+) -> tuple[float, float, float]:
+    """Colour of the ground at a continuous point of a feature.
+
+    ``u``, ``v`` and ``junction`` are interpolated among the texels of that feature, so that markings are smooth lines.
+    """
+    last = scene.surface.shape[0] - 1
+    column = min(max(x / TEXEL - 0.5, 0.0), last - 0.001)
+    row = min(max((scene.size - y) / TEXEL - 0.5, 0.0), last - 0.001)
+    i, j = int(column), int(row)
+    across, down = column - i, row - j
+    w00 = (1.0 - across) * (1.0 - down) * (scene.feature[j, i] == owner)
+    w01 = across * (1.0 - down) * (scene.feature[j, i + 1] == owner)
+    w10 = (1.0 - across) * down * (scene.feature[j + 1, i] == owner)
+    w11 = across * down * (scene.feature[j + 1, i + 1] == owner)
+    scale = 1.0 / max(1e-6, w00 + w01 + w10 + w11)
+    w00, w01, w10, w11 = w00 * scale, w01 * scale, w10 * scale, w11 * scale
     u = scene.u[j, i] * w00 + scene.u[j, i + 1] * w01 + scene.u[j + 1, i] * w10 + scene.u[j + 1, i + 1] * w11
     v = scene.v[j, i] * w00 + scene.v[j, i + 1] * w01 + scene.v[j + 1, i] * w10 + scene.v[j + 1, i + 1] * w11
     junction = (
@@ -217,10 +223,10 @@ def ground_albedo(scene: Scene, season: float, x: float, y: float, detail: float
         + scene.junction[j + 1, i + 1] * w11
     )
     r, g, b = ground_colour(
-        int(kind), owner, scene.features, np.float32(x), np.float32(y), np.float32(u), np.float32(v),
-        np.float32(junction), np.float32(season), np.float32(detail),
+        kind, owner, scene.features, np.float32(x), np.float32(y), np.float32(u), np.float32(v), np.float32(junction),
+        np.float32(season), np.float32(detail),
     )  # fmt: skip
-    return r, g, b, int(kind)
+    return r, g, b
 
 
 @compiled
@@ -238,12 +244,50 @@ def sun_share(height: float, shadow: float, soft: float) -> float:
 
 
 @compiled
+def _lit_ground(
+    scene: Scene, shadow: Floats, light: Light, owner: int, kind: int, x: float, y: float, z: float, tangent: float,
+    distance: float, detail: float,
+) -> Colour:  # fmt: skip
+    """The ground as it looks from the eye; an owner of -2 stands for the face of a quay or a bridge."""
+    lit = 1.0
+    if light.sun_r > 0.0:
+        lit = light.sun_z * sun_share(0.0, shadow_height(shadow, scene.size, x, y), 0.5)
+    if owner == -2:
+        course = 0.9 + 0.1 * value_noise(x * 1.7 + y * 1.7, z * 3.0, 5)
+        r, g, b = 142.0 * course, 136.0 * course, 126.0 * course
+        lit *= 0.6
+    else:
+        r, g, b = _ground_albedo(scene, owner, kind, light.season, x, y, detail)
+    r *= light.sky_r + light.sun_r * lit
+    g *= light.sky_g + light.sun_g * lit
+    b *= light.sky_b + light.sun_b * lit
+    if kind == _WATER and owner != -2:
+        grazing = 1.0 - abs(tangent) / math.sqrt(1.0 + tangent * tangent)
+        mirror = 0.06 + 0.70 * grazing * grazing * grazing
+        if detail < 2.0:
+            mirror *= 0.75 + 0.5 * value_noise(x * 1.1 + 0.6 * y, y * 2.3, 3)
+        up = min(1.0, 1.4 * abs(tangent) + 0.1)
+        r += (light.horizon_r + (light.zenith_r - light.horizon_r) * up - r) * mirror
+        g += (light.horizon_g + (light.zenith_g - light.horizon_g) * up - g) * mirror
+        b += (light.horizon_b + (light.zenith_b - light.horizon_b) * up - b) * mirror
+    veil = 1.0 - math.exp(-distance * light.haze)
+    r += (light.horizon_r - r) * veil
+    g += (light.horizon_g - g) * veil
+    b += (light.horizon_b - b) * veil
+    return r, g, b
+
+
+@compiled
 def _draw_ground(
     scene: Scene, shadow: Floats, light: Light, x0: float, y0: float, eye: float, dx: float, dy: float,
     tangents: Floats, turn: float, d0: float, z0: float, d1: float, z1: float, column: int, row: int,
-    frame: Bytes, depth: Floats,
+    samples: int, shared: Floats, frame: Bytes, depth: Floats,
 ) -> int:  # fmt: skip
-    """Draw the stretch of ground between two distances; returns the next row to fill."""
+    """Draw the stretch of ground between two distances; returns the next row to fill.
+
+    Rays of one pixel that meet the same surface share one colour, ``shared``: feature, surface, red, green, blue by
+    block of rows. Markings are averaged over the pixel already, so nothing is lost.
+    """
     if d1 <= d0 + 1e-6:
         return row
     top = (z1 - eye) / d1
@@ -259,31 +303,16 @@ def _draw_ground(
         across = distance * turn
         deep = distance * rise / max(0.004, fall)
         detail = math.sqrt(across * min(deep, 12.0 * across + 0.02))
-        r, g, b, kind = ground_albedo(scene, light.season, x, y, detail)
+        owner, kind = _ground_owner(scene, x, y, detail)
+        block = row // samples
         if steep:
-            course = 0.9 + 0.1 * value_noise(x * 1.7 + y * 1.7, (eye + tangent * distance) * 3.0, 5)
-            r, g, b, kind = 142.0 * course, 136.0 * course, 126.0 * course, _PAVEMENT
-        lit = 1.0
-        if light.sun_r > 0.0:
-            lit = light.sun_z * sun_share(0.0, shadow_height(shadow, scene.size, x, y), 0.5)
-            if steep:
-                lit *= 0.6
-        r *= light.sky_r + light.sun_r * lit
-        g *= light.sky_g + light.sun_g * lit
-        b *= light.sky_b + light.sun_b * lit
-        if kind == _WATER and not steep:
-            grazing = 1.0 - abs(tangent) / math.sqrt(1.0 + tangent * tangent)
-            mirror = 0.06 + 0.70 * grazing * grazing * grazing
-            if detail < 2.0:
-                mirror *= 0.75 + 0.5 * value_noise(x * 1.1 + 0.6 * y, y * 2.3, 3)
-            up = min(1.0, 1.4 * abs(tangent) + 0.1)
-            r += (light.horizon_r + (light.zenith_r - light.horizon_r) * up - r) * mirror
-            g += (light.horizon_g + (light.zenith_g - light.horizon_g) * up - g) * mirror
-            b += (light.horizon_b + (light.zenith_b - light.horizon_b) * up - b) * mirror
-        veil = 1.0 - math.exp(-distance * light.haze)
-        r += (light.horizon_r - r) * veil
-        g += (light.horizon_g - g) * veil
-        b += (light.horizon_b - b) * veil
+            owner = -2
+        if shared[block, 0] == owner and shared[block, 1] == kind:
+            r, g, b = shared[block, 2], shared[block, 3], shared[block, 4]
+        else:
+            r, g, b = _lit_ground(scene, shadow, light, owner, kind, x, y, eye + tangent * distance, tangent, distance, detail)
+            shared[block, 0], shared[block, 1] = owner, kind
+            shared[block, 2], shared[block, 3], shared[block, 4] = r, g, b
         store(frame, column, row, r, g, b)
         depth[column, row] = distance
         row -= 1
@@ -340,7 +369,7 @@ def _draw_roof(
 def _draw_wall(
     scene: Scene, shadow: Floats, light: Light, part: int, x0: float, y0: float, eye: float, dx: float, dy: float,
     tangents: Floats, turn: float, distance: float, top: float, along: float, length: float, nx: float, ny: float,
-    column: int, row: int, frame: Bytes, depth: Floats,
+    column: int, row: int, samples: int, frame: Bytes, depth: Floats,
 ) -> int:  # fmt: skip
     """Draw a wall met at one distance, up to the absolute height ``top``; returns the next row to fill."""
     reach = (top - eye) / max(0.05, distance)
@@ -363,28 +392,34 @@ def _draw_wall(
         light.horizon_r * (1.0 - veil), light.horizon_g * (1.0 - veil), light.horizon_b * (1.0 - veil),
     )  # fmt: skip
     barrier = int(wall[KIND]) == 8
+    # Of the rays of one pixel those in the same column share a colour, taken in turn at its lower and its upper ray.
+    block, odd = -1, column % samples
+    r, g, b = 0.0, 0.0, 0.0
     while row >= 0 and tangents[row] <= reach:
-        z = eye + tangents[row] * distance
-        r, g, b, gloss, glow = facade_colour(wall, along, length, max(0.0, z - base), detail)
-        up = max(0.0, z - foot)
-        open_sky = ambient * (0.72 + 0.28 * min(1.0, up / 1.6)) if not barrier else ambient * (0.8 + 0.2 * min(1.0, up))
-        lit = 0.0
-        if towards > 0.0:
-            lit = towards * sun_share(up, dark, 0.7)
-        r *= light.sky_r * open_sky + light.sun_r * lit
-        g *= light.sky_g * open_sky + light.sun_g * lit
-        b *= light.sky_b * open_sky + light.sun_b * lit
-        if gloss > 0.0:
-            gloss = min(0.8, gloss * (1.0 + 1.6 * (1.0 - facing) * (1.0 - facing)))
-            clear = min(1.0, max(0.0, (tangents[row] - 0.05) * 2.2))
-            r += ((light.horizon_r * 0.75 + light.zenith_r * 0.25) * clear + 84.0 * (1.0 - clear) - r) * gloss
-            g += ((light.horizon_g * 0.75 + light.zenith_g * 0.25) * clear + 86.0 * (1.0 - clear) - g) * gloss
-            b += ((light.horizon_b * 0.75 + light.zenith_b * 0.25) * clear + 88.0 * (1.0 - clear) - b) * gloss
-        if glow > 0.0 and light.evening > 0.0:
-            shine = glow * light.evening * 0.9
-            r += (250.0 - r) * shine
-            g += (208.0 - g) * shine
-            b += (138.0 - b) * shine
+        if row // samples != block:
+            block = row // samples
+            tangent = tangents[max(0, row - odd)]
+            z = min(top, eye + tangent * distance)
+            r, g, b, gloss, glow = facade_colour(wall, along, length, max(0.0, z - base), detail)
+            up = max(0.0, z - foot)
+            open_sky = ambient * (0.72 + 0.28 * min(1.0, up / 1.6)) if not barrier else ambient * (0.8 + 0.2 * min(1.0, up))
+            lit = 0.0
+            if towards > 0.0:
+                lit = towards * sun_share(up, dark, 0.7)
+            r *= light.sky_r * open_sky + light.sun_r * lit
+            g *= light.sky_g * open_sky + light.sun_g * lit
+            b *= light.sky_b * open_sky + light.sun_b * lit
+            if gloss > 0.0:
+                gloss = min(0.8, gloss * (1.0 + 1.6 * (1.0 - facing) * (1.0 - facing)))
+                clear = min(1.0, max(0.0, (tangent - 0.05) * 2.2))
+                r += ((light.horizon_r * 0.75 + light.zenith_r * 0.25) * clear + 84.0 * (1.0 - clear) - r) * gloss
+                g += ((light.horizon_g * 0.75 + light.zenith_g * 0.25) * clear + 86.0 * (1.0 - clear) - g) * gloss
+                b += ((light.horizon_b * 0.75 + light.zenith_b * 0.25) * clear + 88.0 * (1.0 - clear) - b) * gloss
+            if glow > 0.0 and light.evening > 0.0:
+                shine = glow * light.evening * 0.9
+                r += (250.0 - r) * shine
+                g += (208.0 - g) * shine
+                b += (138.0 - b) * shine
         store(frame, column, row, r * veil + mist_r, g * veil + mist_g, b * veil + mist_b)
         depth[column, row] = distance
         row -= 1
@@ -446,7 +481,7 @@ def _border(origin: float, direction: float, low: float, high: float) -> float:
 @compiled
 def _cast_column(
     scene: Scene, shadow: Floats, light: Light, x0: float, y0: float, eye: float, dx: float, dy: float,
-    tangents: Floats, turn: float, column: int, frame: Bytes, depth: Floats,
+    tangents: Floats, turn: float, column: int, samples: int, shared: Floats, frame: Bytes, depth: Floats,
 ) -> int:  # fmt: skip
     """Draw one column from its lowest row up; returns the lowest row left to the sky, -1 where none is."""
     size = scene.size
@@ -508,19 +543,19 @@ def _cast_column(
                     if meet - before > 0.02 and leave < meet:
                         row = _draw_ground(
                             scene, shadow, light, x0, y0, eye, dx, dy, tangents, turn, before, height, meet,
-                            ground_height(scene.ground, size, mx, my), column, row, frame, depth,
+                            ground_height(scene.ground, size, mx, my), column, row, samples, shared, frame, depth,
                         )  # fmt: skip
                 elif meet > before:
                     row = _draw_ground(
                         scene, shadow, light, x0, y0, eye, dx, dy, tangents, turn, before, height, meet,
-                        ground_height(scene.ground, size, mx, my), column, row, frame, depth,
+                        ground_height(scene.ground, size, mx, my), column, row, samples, shared, frame, depth,
                     )  # fmt: skip
                 height = roof_height(scene.parts, part, np.float32(mx), np.float32(my))
                 if entry >= before - 0.3:
                     height = max(height, float(scene.walls[part, EAVE]))
                     row = _draw_wall(
                         scene, shadow, light, part, x0, y0, eye, dx, dy, tangents, turn, entry, height, along, length,
-                        nx, ny, column, row, frame, depth,
+                        nx, ny, column, row, samples, frame, depth,
                     )  # fmt: skip
                 before, current, leave = meet, part, out
                 distance = max(distance, meet)
@@ -541,7 +576,7 @@ def _cast_column(
             level = ground_height(scene.ground, size, x, y)
             row = _draw_ground(
                 scene, shadow, light, x0, y0, eye, dx, dy, tangents, turn, before, height, distance, level, column,
-                row, frame, depth,
+                row, samples, shared, frame, depth,
             )  # fmt: skip
             before, height = distance, level
     return row
@@ -578,7 +613,7 @@ def _draw_sky(
 @compiled
 def cast_columns(
     scene: Scene, shadow: Floats, light: Light, x: float, y: float, eye: float, directions: Floats, turns: Floats,
-    tangents: Floats, sky: Floats, step: int, frame: Bytes, depth: Floats,
+    tangents: Floats, sky: Floats, step: int, samples: int, frame: Bytes, depth: Floats,
 ) -> None:  # fmt: skip
     """Draw the fixed world.
 
@@ -594,12 +629,16 @@ def cast_columns(
         tangents: (H,) float32, tangents of elevation, strictly decreasing.
         sky: Grid from `sky_grid`.
         step: Its step.
+        samples: Columns and rows to a pixel of the final picture.
         frame: (W, H, 3) uint8, filled.
         depth: (W, H) float32, filled with horizontal distances, `NOTHING` for the sky.
     """
+    shared = np.empty((tangents.shape[0] // samples + 1, 5), np.float32)
     for column in range(directions.shape[0]):
+        if column % samples == 0:
+            shared[:, 0] = -1.0
         row = _cast_column(
             scene, shadow, light, x, y, eye, directions[column, 0], directions[column, 1], tangents, turns[column],
-            column, frame, depth,
+            column, samples, shared, frame, depth,
         )  # fmt: skip
         _draw_sky(sky, step, light, eye, tangents, column, row, frame, depth)

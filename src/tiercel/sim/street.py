@@ -52,7 +52,7 @@ class StreetRenderer:
             self._shadows[index] = cast_shadows(self.world, math.radians(azimuth), math.radians(elevation))
         return self._shadows[index]
 
-    def _frame(self, x: float, y: float, eye: float, azimuths: ArrayLike, tangents: ArrayLike, look: StreetLook) -> Bytes:
+    def _frame(self, x: float, y: float, eye: float, azimuths: ArrayLike, tangents: ArrayLike, look: StreetLook, samples: int) -> Bytes:
         """(W, H, 3) uint8 by column, before the camera."""
         if not (0.0 < x < self.world.size and 0.0 < y < self.world.size):
             raise TiercelError(f"The point ({x:g}, {y:g}) lies outside the city of {self.world.size:g} m: move it inside.")
@@ -69,8 +69,8 @@ class StreetRenderer:
         sky = sky_grid(directions, rises, _SKY_STEP, light)
         widths = turns.astype(np.float32)
         cast_columns(
-            self._scene, shadow, light, float(x), float(y), level, directions, widths, rises, sky, _SKY_STEP, frame,
-            depth,
+            self._scene, shadow, light, float(x), float(y), level, directions, widths, rises, sky, _SKY_STEP, samples,
+            frame, depth,
         )  # fmt: skip
         draw_objects(
             self._scene, self._objects, shadow, light, look.day, float(x), float(y), level, angles, directions, widths,
@@ -97,7 +97,7 @@ class StreetRenderer:
         Raises:
             TiercelError: The point lies outside the city.
         """
-        return shrink(self._frame(x, y, eye, azimuths, tangents, look), 1)
+        return shrink(self._frame(x, y, eye, azimuths, tangents, look, 1), 1)
 
     def cylinder(
         self, x: float, y: float, eye: float, heading: float, height: int, width: int, vertical_tangent: float,
@@ -120,7 +120,7 @@ class StreetRenderer:
             (height, width, 3) uint8.
         """
         azimuths, tangents = cylinder_grid(heading, height * samples, width * samples, vertical_tangent)
-        picture = shrink(self._frame(x, y, eye, azimuths, tangents, look), samples)
+        picture = shrink(self._frame(x, y, eye, azimuths, tangents, look, samples), samples)
         return develop(picture, look, _noise_seed(x, y, look))
 
     def panorama(
@@ -129,7 +129,7 @@ class StreetRenderer:
     ) -> Bytes:  # fmt: skip
         """An equirectangular panorama, elevation from -90 to 90 degrees; arguments as in `cylinder`."""
         azimuths, tangents = panorama_grid(heading, height * samples, width * samples)
-        picture = shrink(self._frame(x, y, eye, azimuths, tangents, look), samples)
+        picture = shrink(self._frame(x, y, eye, azimuths, tangents, look, samples), samples)
         return develop(picture, look, _noise_seed(x, y, look))
 
     def perspective(
@@ -156,7 +156,7 @@ class StreetRenderer:
         """
         camera = Pinhole(heading, pitch, roll, field_of_view, height, width)
         window = window_of(camera, samples)
-        frame = self._frame(x, y, eye, window.azimuths, window.tangents, look)
+        frame = self._frame(x, y, eye, window.azimuths, window.tangents, look, samples)
         return develop(resample(frame, camera, window, samples), look, _noise_seed(x, y, look))
 
 
