@@ -67,14 +67,11 @@ class RetrievalHead(nn.Module):
             Keys (B, P, headings, key_width), of unit length in each azimuth bin, and biases (B, P).
         """
         batch, count, _ = positions.shape
-        extent = positions.new_tensor([fine.shape[3], fine.shape[2]]) * 4 * self.pixel_m
         assert isinstance(self.rays, Tensor)
-        grid = (positions[:, :, None] + self.rays) / extent * 2 - 1
-        along = functional.grid_sample(fine, grid, align_corners=False)
-        along = along.reshape(batch, FEATURES, count, self.config.headings, -1).permute(3, 0, 2, 4, 1)
+        along = sampled(fine, (positions[:, :, None] + self.rays) / (4 * self.pixel_m))
+        along = along.unflatten(2, (self.config.headings, -1)).permute(2, 0, 1, 3, 4)
         along = along.reshape(self.config.headings, batch * count, -1)
-        here = functional.grid_sample(context, positions[:, :, None] / extent * 2 - 1, align_corners=False)
-        here = here[..., 0].permute(0, 2, 1).reshape(batch * count, FEATURES)
+        here = sampled(context, positions[:, :, None] / (16 * self.pixel_m)).reshape(batch * count, FEATURES)
         rays = torch.cat([along, here.expand(self.config.headings, -1, -1)], -1)
         hidden = functional.relu(torch.baddbmm(self.ray_bias, rays, self.ray_weight))
         hidden = functional.pad(hidden.permute(1, 2, 0), (1, 1), mode="circular")
@@ -90,6 +87,35 @@ class RetrievalHead(nn.Module):
         query = self.query(columns).float()
         length = query.flatten(1).norm(dim=1).clamp_min(1e-6)[:, None, None]
         return query / length * self.log_scale.exp() * columns.shape[1] ** 0.5
+
+
+def sampled(features: Tensor, points: Tensor) -> Tensor:
+    """Bilinear samples of features; zeros outside.
+
+    The same as ``grid_sample``, but three times as fast on a CPU with its gradient, and channels last.
+
+    Args:
+        features: (B, C, H, W).
+        points: (B, P, R, 2), cells east and south of the north-west corner.
+
+    Returns:
+        (B, P, R, C).
+    """
+    batch, channels, height, width = features.shape
+    # One cell of zeros around, so that every point lies between four cells.
+    table = functional.pad(features, (1, 1, 1, 1)).permute(0, 2, 3, 1).reshape(-1, channels)
+    x = (points[..., 0] + 0.5).clamp(0, width + 0.999)
+    y = (points[..., 1] + 0.5).clamp(0, height + 0.999)
+    left, top = x.floor(), y.floor()
+    right, down = x - left, y - top
+    first = torch.arange(batch, device=features.device)[:, None, None] * (height + 2) + top.long()
+    first = first * (width + 2) + left.long()
+    index = torch.stack([first, first + 1, first + width + 2, first + width + 3], -1)
+    weight = torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], -1)
+    out = functional.embedding_bag(
+        index.view(-1, 4), table, mode="sum", per_sample_weights=weight.view(-1, 4).to(table.dtype)
+    )
+    return out.view(*points.shape[:3], channels)
 
 
 def turned(queries: Tensor, headings: int) -> Tensor:

@@ -69,10 +69,9 @@ class ZoomHead(nn.Module):
     def queries(self, columns: Tensor, level: int) -> Tensor:
         """(B, n, column_width) photo columns to (B, headings, zoom_width): entry h for the first column at heading bin h."""
         headings = self.config.headings
-        # A turn of the photo by h bins weighs its columns with the weights of the bins they then lie in.
-        steps = torch.arange(headings, device=columns.device)
-        seen = torch.arange(columns.shape[1], device=columns.device)
-        weights = self.query[level - 1][(steps[:, None] + seen[None, :]) % headings]
-        query = torch.einsum("bnc,hnck->bhk", columns.float(), weights)
+        # The sum over columns n of weight[h + n] times column[n] for every h is a correlation around the horizon.
+        spectrum = torch.fft.rfft(columns.float(), headings, dim=1).conj()
+        weights = torch.fft.rfft(self.query[level - 1].float(), headings, dim=0)
+        query = torch.fft.irfft(torch.einsum("bfc,fck->bfk", spectrum, weights), headings, dim=1)
         scaled = functional.normalize(query, dim=-1) * self.log_scale[level - 1].exp()
         return torch.cat([scaled, torch.ones_like(scaled[..., :1])], -1)

@@ -23,9 +23,10 @@ def augment_photos(strips: Tensor, rng: np.random.Generator) -> Tensor:
     colour = _colours(strips[:, :3], rng, strength=0.3)
     for index in np.nonzero(rng.random(len(strips)) < 0.25)[0]:
         colour[index] = _coarse(colour[index], float(rng.uniform(1.2, 2.5)))
-    noise = torch.from_numpy(rng.standard_normal(colour.shape, np.float32))
-    level = torch.from_numpy(rng.uniform(0.0, 0.08, (len(strips), 1, 1, 1)).astype(np.float32))
-    colour = (colour + noise * level).clamp(-1, 1) * mask
+    for index in np.nonzero(rng.random(len(strips)) < 0.5)[0]:
+        noise = torch.from_numpy(rng.standard_normal(colour.shape[1:], np.float32))
+        colour[index] += noise * float(rng.uniform(0.0, 0.1))
+    colour = colour.clamp(-1, 1) * mask
     return torch.cat([colour, mask], 1).contiguous(memory_format=torch.channels_last)
 
 

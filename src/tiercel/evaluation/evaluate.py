@@ -1,0 +1,221 @@
+"""Measuring a model on cities it has never seen, every method on the same queries."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.atlas import Atlas, build
+from tiercel.datasets import SimulatedSample, simulate
+from tiercel.errors import TiercelError
+from tiercel.evaluation.metrics import Measured, chance_within, heading_error, median, recall_within
+from tiercel.evaluation.protocol import UNSEEN, Protocol, Query
+from tiercel.evaluation.results import Row, machine, write_rows
+from tiercel.locate import Analysis, Locator
+from tiercel.maps import open_map
+from tiercel.models import Model, load_model
+from tiercel.photos import Photo
+from tiercel.search import Posterior
+from tiercel.training.splits import split_of
+
+Report = Callable[[str], None]
+RADII_M = (40, 50, 100)
+RIGHT_M = 50.0
+"""Within this distance an answer counts as the right place; errors in metres and degrees are taken over these."""
+MAP_FILE = "city.tif"
+METHODS = ("greedy", "best_first", "global", "retrieval", "fusion", "match")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one method said about one query.
+
+    Attributes:
+        error_m: Distance to the truth.
+        heading_error_deg: Of the photo's centre column; NaN where the method gives none.
+        inside_50: Whether the truth lies in the region said to hold 50 % of the probability; None where there is none.
+        inside_90: The same for 90 %.
+    """
+
+    error_m: float
+    heading_error_deg: float = float("nan")
+    inside_50: bool | None = None
+    inside_90: bool | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """All methods' answers to one query, and the seconds that the full pipeline took."""
+
+    answers: dict[str, Answer]
+    seconds: float
+
+
+def evaluate(
+    model: str | Path = "bundled",
+    *,
+    seeds: Sequence[int] | None = None,
+    photos: int | None = None,
+    out: Path | str | None = "results/locate.json",
+    work: Path | str = "runs/evaluation",
+    protocol: Protocol = UNSEEN,
+    report: Report = print,
+) -> list[Row]:
+    """Measure a model.
+
+    Args:
+        model: ``bundled``, a checkpoint folder, or a Hugging Face id.
+        seeds: Seeds of the cities, instead of the protocol's. Seeds that train are refused.
+        photos: Photos of each kind in each city, instead of the protocol's.
+        out: File of rows to write; None for none.
+        work: Where cities and atlases are kept, to be used again.
+        protocol: What is measured.
+        report: Told a line now and then.
+
+    Returns:
+        The rows.
+
+    Raises:
+        TiercelError: a seed belongs to the training split.
+    """
+    seeds = tuple(protocol.seeds if seeds is None else seeds)
+    protocol = dataclasses.replace(protocol, seeds=seeds, photos=photos or protocol.photos)
+    trained = [seed for seed in seeds if split_of(seed) == "train"]
+    if trained:
+        raise TiercelError(f"cities {trained} belong to the seeds that train: measure on others (see training/splits.py).")
+    loaded = load_model(model)
+    answered: dict[str, list[Answered]] = {query.name: [] for query in protocol.queries}
+    chances: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {q.name: [] for q in protocol.queries}
+    locators: list[Locator] = []
+    for seed in seeds:
+        locator, samples = prepare(loaded, protocol, seed, Path(work), report)
+        locators.append(locator)
+        for query in protocol.queries:
+            asked = [sample for sample in samples if sample.kind == query.kind]
+            answered[query.name] += list(answer_all(locator, asked, query))
+            chances[query.name].append((np.array([s.x for s in asked]), np.array([s.y for s in asked])))
+            report(f"city {seed}, {query.words}: " + _line(answered[query.name][-len(asked) :]))
+    command = f"tiercel evaluate --model {model} --photos {protocol.photos} " + " ".join(f"--seed {s}" for s in seeds)
+    rows = list(_rows(protocol, answered, chances, locators, command))
+    if out is not None:
+        write_rows(Path(out), rows)
+    return rows
+
+
+def prepare(
+    model: Model, protocol: Protocol, seed: int, work: Path, report: Report
+) -> tuple[Locator, list[SimulatedSample]]:
+    """A city of the protocol with its photos and its atlas, made unless they are there."""
+    kinds = tuple(dict.fromkeys(query.kind for query in protocol.queries))
+    folder = work / f"city-{seed}-{protocol.size:g}m-{protocol.photos}"
+    report(f"city {seed}: photos and map")
+    samples = simulate(folder, seed=seed, size=protocol.size, photos=protocol.photos * len(kinds), kinds=kinds)
+    target = folder / f"atlas-{model.fingerprint}"
+    with open_map(folder / MAP_FILE) as basemap:
+        atlas = build(basemap, model, target)
+    return Locator(Atlas.open(target) if atlas is None else atlas, model), samples
+
+
+def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Query) -> Iterator[Answered]:
+    """Every method's answer to each sample."""
+    for sample in samples:
+        photo = Photo.open(sample.file)
+        if not query.north_known:
+            photo = dataclasses.replace(photo, heading=None)
+        started = time.perf_counter()
+        analysis = locator.analyse(photo)
+        _ = analysis.ranking
+        seconds = time.perf_counter() - started
+        yield Answered(answers(analysis, sample), seconds)
+
+
+def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
+    """Each method's answer, compared with the truth."""
+    tree = analysis.locator.atlas.tree
+
+    def leaf_answer(leaf: int, heading: bool, regions: Posterior | None = None) -> Answer:
+        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
+        azimuth = analysis.poses.best_heading(leaf) if heading else float("nan")
+        error = float(np.hypot(float(x) - sample.x, float(y) - sample.y))
+        inside = (None, None) if regions is None else tuple(error <= regions.radius(share) for share in (0.5, 0.9))
+        return Answer(error, float(heading_error(azimuth, sample.heading)), *inside)
+
+    best, matches, final = analysis.ranking[0], analysis.matches, analysis.final
+    x, y = float(matches.x[best]), float(matches.y[best])
+    error = float(np.hypot(x - sample.x, y - sample.y))
+    matched = Answer(
+        error,
+        float(heading_error(matches.heading[best], sample.heading)),
+        error <= final.radius(0.5, (x, y)),
+        error <= final.radius(0.9, (x, y)),
+    )
+    return {
+        "greedy": leaf_answer(int(analysis.zoom_greedy.leaves[0]), False),
+        "best_first": leaf_answer(int(analysis.zoom_best_first.leaves[0]), False),
+        "global": leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global),
+        "retrieval": leaf_answer(analysis.retrieval.best, True, analysis.retrieval),
+        "fusion": leaf_answer(analysis.first.best, True, analysis.first),
+        "match": matched,
+    }
+
+
+def _rows(
+    protocol: Protocol,
+    answered: dict[str, list[Answered]],
+    truths: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]],
+    locators: Sequence[Locator],
+    command: str,
+) -> Iterator[Row]:
+    here = machine()
+
+    def row(metric: str, query: Query, method: str, unit: str, measured: Measured) -> Row:
+        name = f"{metric}/{query.name}/{protocol.area}/{method}"
+        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, protocol.seeds, here, command)
+
+    for query in protocol.queries:
+        for radius in RADII_M:
+            yield row(f"r1_{radius}m", query, "chance", "%", _chance(truths[query.name], locators, radius))
+        for method in METHODS:
+            mine = [one.answers[method] for one in answered[query.name]]
+            errors = np.array([one.error_m for one in mine])
+            for radius in RADII_M:
+                yield row(f"r1_{radius}m", query, method, "%", recall_within(errors, radius))
+            yield row("median_m", query, method, "m", median(errors))
+            right = errors <= RIGHT_M
+            headings = np.array([one.heading_error_deg for one in mine])
+            if np.isfinite(headings).any():
+                yield row("heading_deg", query, method, "deg", median(headings[right & np.isfinite(headings)]))
+            if method == "match":
+                yield row("r1_5m", query, method, "%", recall_within(errors, 5.0))
+                yield row("position_m", query, method, "m", median(errors[right]))
+            for share in (50, 90):
+                inside = [getattr(one, f"inside_{share}") for one in mine]
+                if inside[0] is not None:
+                    yield row(f"inside_{share}", query, method, "%", recall_within(1.0 - np.array(inside, float), 0.5))
+        yield row("seconds", query, "match", "s", median([one.seconds for one in answered[query.name]]))
+
+
+def _chance(
+    truths: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], locators: Sequence[Locator], radius: float
+) -> Measured:
+    """Chance over all cities, each against its own leaves."""
+    parts = []
+    for (x, y), locator in zip(truths, locators, strict=True):
+        tree = locator.atlas.tree
+        cells = tree.centre(tree.depth, *tree.unflat(tree.depth, locator.atlas.leaf_index))
+        parts.append(chance_within(x, y, *cells, radius))
+    total = sum(part.n for part in parts)
+    value = sum(part.value * part.n for part in parts) / max(1, total)
+    return Measured(value, float("nan"), float("nan"), total)
+
+
+def _line(answered: Sequence[Answered]) -> str:
+    """R@1 within 50 m of each method, for the terminal."""
+    errors = {method: [one.answers[method].error_m for one in answered] for method in METHODS}
+    return ", ".join(f"{method} {100 * np.mean(np.array(e) <= RIGHT_M):.1f}" for method, e in errors.items())

@@ -1,0 +1,79 @@
+"""Tables in Markdown, rendered from rows of results and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tiercel.evaluation.protocol import QUERIES
+from tiercel.evaluation.results import Row, read_rows
+
+METHOD_WORDS = {
+    "chance": "chance",
+    "greedy": "zooming, greedy (as published)",
+    "best_first": "zooming, exact best-first",
+    "global": "zooming, all leaves against each other",
+    "retrieval": "retrieval",
+    "fusion": "retrieval and zooming",
+    "match": "the full pipeline: both, then the geometric match",
+}
+
+
+def render(path: Path) -> str:
+    """The page ``docs/results.md`` from a file of rows."""
+    rows = {row.name: row for row in read_rows(path)}
+    some = next(iter(rows.values()))
+    parts = [
+        "# Results",
+        "",
+        "This page is rendered from `results/locate.json` by `make results`; do not edit it.",
+        "",
+        f"Measured by `{some.command}` on {some.machine}. Simulated cities of seeds "
+        f"{', '.join(map(str, some.seeds))}, which neither trained nor fitted anything: 2 km square, 4,096 leaf cells of "
+        f"31.25 m, {some.n} queries of each kind, other days, seasons and cameras than the map's. In brackets: 95 % "
+        "bootstrap interval over queries.",
+        "",
+    ]
+    for radius in (50, 40, 100):
+        parts += [f"## Answers within {radius} m, %", "", *_recall_table(rows, radius), ""]
+    parts += ["## Metres, degrees, seconds", "", *_error_table(rows), ""]
+    parts += ["## Is the error radius honest?", "", *_region_table(rows), ""]
+    return "\n".join(parts)
+
+
+def _recall_table(rows: dict[str, Row], radius: int) -> list[str]:
+    methods = [m for m in METHOD_WORDS if f"r1_{radius}m/{QUERIES[0].name}/unseen/{m}" in rows]
+    lines = [_line(["query", *(METHOD_WORDS[method] for method in methods)]), _line(["---"] + ["---:"] * len(methods))]
+    for query in QUERIES:
+        cells = [_cell(rows.get(f"r1_{radius}m/{query.name}/unseen/{method}")) for method in methods]
+        lines.append(_line([query.words, *cells]))
+    return lines
+
+
+def _error_table(rows: dict[str, Row]) -> list[str]:
+    head = ["query", "within 5 m, %", "median error where right, m", "median heading error where right, °", "seconds a photo"]
+    lines = [_line(head), _line(["---"] + ["---:"] * 4)]
+    for query in QUERIES:
+        names = [f"{metric}/{query.name}/unseen/match" for metric in ("r1_5m", "position_m", "heading_deg", "seconds")]
+        lines.append(_line([query.words, *(_cell(rows.get(name), digits=2) for name in names)]))
+    return lines
+
+
+def _region_table(rows: dict[str, Row]) -> list[str]:
+    lines = [_line(["query", "truth inside the 50 % region, %", "inside the 90 % region, %"]), _line(["---", "---:", "---:"])]
+    for query in QUERIES:
+        names = [f"inside_{share}/{query.name}/unseen/match" for share in (50, 90)]
+        lines.append(_line([query.words, *(_cell(rows.get(name)) for name in names)]))
+    return lines
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(row: Row | None, digits: int = 1) -> str:
+    if row is None or row.value is None:
+        return "-"
+    if row.low is None or row.high is None:
+        return f"{row.value:.{digits}f}"
+    return f"{row.value:.{digits}f} ({row.low:.{digits}f}-{row.high:.{digits}f})"
