@@ -28,8 +28,8 @@ BUCKET = 32.0
 _PLANTS, _VEHICLES, _FURNITURE, _WALKERS = range(4)
 _SIGHT = np.array([320.0, 200.0, 90.0, 90.0])
 """How far each table is drawn, metres."""
-_CLOSEST = 3.2
-"""No vehicle stands nearer to the eye than this, metres, from its middle; its own half length is added."""
+_GAPS = np.array([0.9, 2.2, 2.2])
+"""Metres that a vehicle stays away from the eye, by kind of slot: the camera takes the place of one that drives."""
 _BUSH = int(Plant.BUSH)
 
 Doubles = NDArray[np.float64]
@@ -262,11 +262,13 @@ def _draw_vehicle(
 ) -> None:  # fmt: skip
     slot = objects.slots[index]
     present, model, red, green, blue, length, width, height = vehicle_at(index, day, int(slot[4]))
-    if not present or distance < _CLOSEST + 0.35 * length:
+    if not present:
         return
     forward_x, forward_y = math.sin(slot[3]), math.cos(slot[3])
     east, north, foot = slot[0] - x, slot[1] - y, slot[2]
     oa, oc = -(east * forward_x + north * forward_y), -(east * forward_y - north * forward_x)
+    if max(abs(oa) - 0.5 * length, abs(oc) - 0.5 * width) < _GAPS[int(slot[4])]:
+        return
     oh = eye - foot
     sunny = 0.0
     if light.sun_r > 0.0:
