@@ -49,10 +49,11 @@ def crop(picture: Image.Image, ground: Square, square: Square, pixels: int) -> t
     left, upper = (square.west - ground.west) * scale, (ground.north - square.north) * scale
     side = square.side * scale
     # Whole pixels with some to spare, transparent outside the picture; then resampled to the exact square.
-    spare = math.ceil(2 * max(1.0, side / pixels)) + 2
-    west, north = math.floor(left) - spare, math.floor(upper) - spare
-    part = picture.crop((west, north, math.ceil(left + side) + spare, math.ceil(upper + side) + spare))
+    west, north = math.floor(left) - 2, math.floor(upper) - 2
+    part = picture.crop((west, north, math.ceil(left + side) + 2, math.ceil(upper + side) + 2))
     box = (left - west, upper - north, left - west + side, upper - north + side)
-    rgba = np.asarray(part.resize((pixels, pixels), Image.Resampling.BILINEAR, box=box))
+    # Like `Basemap.read`: averaged where the picture is finer than asked, interpolated where it is coarser.
+    filter_ = Image.Resampling.BOX if side >= pixels else Image.Resampling.BILINEAR
+    rgba = np.asarray(part.resize((pixels, pixels), filter_, box=box))
     covered = rgba[..., 3] >= 128
     return np.where(covered[..., None], rgba[..., :3], 0).astype(np.uint8), covered
