@@ -43,6 +43,7 @@ _NORTHING = 5_000_000.0
 _APART = 20_000.0  # metres between the places of cities of neighbouring seeds, so that no two lie on each other
 _PANORAMA_PIXELS = (512, 1024)
 _PHOTO_PIXELS = (480, 640)
+_EYE = {"foot": (1.45, 1.8), "car": (1.3, 2.4), "roof": (2.1, 2.8)}  # heights of cameras, metres
 
 Progress = Callable[[int, int], None]
 """Called with how many pieces are done and how many there are."""
@@ -223,23 +224,20 @@ def _draw_samples(folder: Path, world: World, count: int, kinds: Sequence[str], 
     from tiercel.sim import sample_viewpoints
 
     rng = np.random.default_rng([seed, 1])
-    places = {kind: iter(sample_viewpoints(world, count, rng, kind=kind)) for kind in ("street", "pavement")}
+    turns = [(kinds[index % len(kinds)], index // len(kinds) % 2 == 1) for index in range(count)]
+    on_foot = [kind != "panorama" and every_other for kind, every_other in turns]
+    places = {
+        walking: iter(sample_viewpoints(world, on_foot.count(walking), rng, kind="pavement" if walking else "street"))
+        for walking in sorted(set(on_foot))
+    }
     west, south = corner(world.seed)
     samples, frame = [], Frame(_CRS)
-    for index in range(count):
-        kind = kinds[index % len(kinds)]
-        on_foot = kind != "panorama" and (index // len(kinds)) % 2 == 1
-        place = next(places["pavement" if on_foot else "street"])
+    for index, ((kind, _), walking) in enumerate(zip(turns, on_foot, strict=True)):
+        place = next(places[walking])
         x, y = round(west + float(place["x"]), 3), round(south + float(place["y"]), 3)
         latitude, longitude = (float(value) for value in frame.to_wgs84(x, y))
         pitch = 0.0 if kind == "panorama" else float(np.clip(rng.normal(0, 3), -8, 8))
-        eye = (
-            rng.uniform(1.45, 1.8)
-            if on_foot
-            else rng.uniform(2.1, 2.8)
-            if kind == "panorama"
-            else rng.uniform(1.3, 2.4)
-        )
+        eye = rng.uniform(*_EYE["foot" if walking else "roof" if kind == "panorama" else "car"])
         samples.append(SimulatedSample(
             folder / f"{index:05d}_{kind}.jpg", kind, x, y, round(latitude, 9), round(longitude, 9),
             round(float(rng.uniform(0, 360)), 4) % 360, KINDS[kind], round(pitch, 3), round(float(eye), 3),
