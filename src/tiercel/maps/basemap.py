@@ -20,6 +20,8 @@ from tiercel.maps.sampling import fill
 _NODES = 33
 #: Source pixels held at once. A read that needs more is made in quarters.
 _MOST_PIXELS = 32_000_000
+#: Points along a side of an output pixel, even where it spans more source pixels: their mean changes no more.
+_MOST_TAPS = 16
 
 Window = tuple[int, int, int, int]
 
@@ -167,7 +169,7 @@ class Basemap(ABC):
                 across, down = patch.step
                 on_patch = (nodes - (patch.left, patch.top)) / (across, down)
                 # A scale difference of a quarter is left to plain interpolation, which keeps equal scales exact.
-                taps = max(1, math.ceil(coarsest / min(across, down) - 0.25))
+                taps = min(max(1, math.ceil(coarsest / min(across, down) - 0.25)), _MOST_TAPS)
                 fill(patch.rgb, patch.present, on_patch, taps, rgb, covered, decided)
 
     def _read_quarters(self, square: Square, rgb: NDArray[np.uint8], covered: NDArray[np.bool_]) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tiercel.errors import TiercelError
 from tiercel.maps.basemap import Basemap, Patch, Plane, Window
+from tiercel.maps.collar import collar
 
 #: Half the width of the web mercator world, metres.
 _MERCATOR = math.pi * 6378137
@@ -179,7 +180,7 @@ class TilePyramid(Basemap):
 
 
 def decode(data: bytes, where: str) -> Pixels:
-    """The pixels of an encoded tile, and which of them are opaque.
+    """The pixels of an encoded tile, and which of them show ground: neither transparent nor collar.
 
     Args:
         data: A JPEG, PNG or WebP picture.
@@ -190,10 +191,12 @@ def decode(data: bytes, where: str) -> Pixels:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
+            opaque = not image.has_transparency_data
             rgba = np.asarray(image.convert("RGBA"))
     except (OSError, SyntaxError, ValueError) as error:
         raise TiercelError(f"{where} is not a whole JPEG, PNG or WebP picture; delete it or fetch it again.") from error
-    return np.ascontiguousarray(rgba[..., :3]), rgba[..., 3] >= 128
+    rgb = np.ascontiguousarray(rgba[..., :3])
+    return rgb, ~collar(rgb) if opaque else rgba[..., 3] >= 128
 
 
 def _whole_extent(extents: Mapping[int, Window]) -> Window:

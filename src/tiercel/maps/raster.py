@@ -102,7 +102,7 @@ class RasterMap(Basemap):
 
     def _rgb(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         if self._palette is not None:
-            return np.take(self._palette, values[0], axis=0, mode="clip")
+            return np.asarray(np.take(self._palette, values[0], axis=0, mode="clip"))
         if self._range is not None:
             low, high = self._range
             scaled = (np.nan_to_num(values.astype(np.float32)) - low) * (255 / (high - low))
