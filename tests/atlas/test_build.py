@@ -9,11 +9,14 @@ from pathlib import Path
 import lance
 import numpy as np
 import pytest
+import torch
 from lance.fragment import LanceFragment
 
 from tiercel.atlas import Atlas, build
 from tiercel.errors import TiercelError
 from tiercel.geo import Square, ZoomTree
+from tiercel.maps import open_map
+from tiercel.models import Model, ModelConfig
 
 
 def same(one: Atlas, other: Atlas) -> None:
@@ -408,3 +411,44 @@ def test_a_process_killed_in_the_middle_is_taken_up_by_the_next(fake_map, fake_m
     resumed = build(fake_map(), model, tmp_path / "atlas")
     assert model.blocks == 2
     same(resumed, build(fake_map(), fake_model(), tmp_path / "whole"))
+
+
+def test_a_network_fits_in(fake_map, tmp_path) -> None:
+    torch.manual_seed(0)
+    model = Model(ModelConfig(block_leaves=4, headings=8, ranges_m=(0.0, 9.0, 24.0)))
+    atlas = build(fake_map(120.0, 60.0), model, tmp_path / "atlas")
+    assert atlas.tree.depth == 1
+    # Rows 1 and 2 of 4 are covered by 28.75 m of their 31.25 m.
+    assert sorted(atlas.leaf_index.tolist()) == list(range(4, 12))
+    assert atlas.keys.shape == (8, 16, 8, 16)
+    assert atlas.match.shape == (8, 16, 16, 16)
+    for values in (atlas.keys, atlas.bias, atlas.match, atlas.zoom_keys(1)[atlas.covered(1)]):
+        assert np.isfinite(values).all()
+    assert len(np.unique(atlas.keys[:, 0, 0, 0])) > 1
+
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real maps are not there")
+@pytest.mark.parametrize("name", ["dc/dc-anacostia.tif", "brig/brig.mbtiles"])
+def test_real_maps_with_gaps(fake_model, tmp_path, name) -> None:
+    model = fake_model(leaf_m=125.0, branching=4, block_leaves=16, pixels_per_leaf=10)
+    with open_map(DATA / name) as basemap:
+        atlas = build(basemap, model, tmp_path / "atlas")
+        depth = atlas.tree.depth
+        assert 0 < len(atlas.leaf_index) < atlas.tree.count(depth)
+        assert (atlas.covered_share >= 0.5).all()
+        # Spot checks against the map itself, leaf by leaf.
+        whole = np.flatnonzero(atlas.covered_share == 1)
+        for row in whole[:: max(1, len(whole) // 10)]:
+            cell = atlas.tree.unflat(depth, atlas.leaf_index[row])
+            rgb, covered = basemap.read(atlas.tree.square(depth, int(cell[0]), int(cell[1])), 10)
+            assert covered.all()
+            np.testing.assert_allclose(atlas.keys[row, :, 0, :3].mean(0), rgb.mean((0, 1)), atol=3)
+        missing = np.flatnonzero(~atlas.covered(depth))
+        shares = [
+            basemap.read(atlas.tree.square(depth, int(r), int(c)), 10)[1].mean()
+            for r, c in zip(*atlas.tree.unflat(depth, missing[:: max(1, len(missing) // 20)]), strict=True)
+        ]
+        assert max(shares) < 0.6
