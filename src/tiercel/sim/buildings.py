@@ -400,7 +400,7 @@ def _suburb(site: Site, lot: Lot) -> None:
     rng = site.rng
     ground = Ground(lot)
     villa = site.style == District.VILLAS
-    _lawn(site, lot, ground, Surface.GRASS, _grass(site), rng.uniform(0.06, 0.3) if villa else rng.uniform(0.02, 0.18))
+    _lawn(site, lot, ground, Surface.GRASS, _grass(site), rng.uniform(0.1, 0.36) if villa else rng.uniform(0.03, 0.26))
     if ground.width < 9.0 or ground.depth < 16.0:
         return
     look = _house(site, rng.random() < 0.92)
@@ -408,8 +408,8 @@ def _suburb(site: Site, lot: Lot) -> None:
     if len(room) < 3:
         return
     setback = rng.uniform(4.0, 9.0) + (4.0 if villa else 0.0)
-    length = min(0.72 * ground.width, rng.uniform(8.5, 13.5) * (1.35 if villa else 1.0))
-    depth = rng.uniform(7.0, 9.5) * (1.25 if villa else 1.0)
+    length = min(0.74 * ground.width, rng.uniform(9.5, 15.0) * (1.35 if villa else 1.0))
+    depth = rng.uniform(7.5, 10.5) * (1.25 if villa else 1.0)
     along = rng.uniform(-0.08, 0.08) * ground.width
     centre = ground.at(along, setback + 0.5 * depth)
     fit = largest_scale(room, *centre, *ground.axis, 0.5 * length, 0.5 * depth)
@@ -787,12 +787,6 @@ def _park(site: Site, lot: Lot, plan: Plan) -> None:
             if largest_scale(room, x, y, ax, ay, reach, reach) > 1.1:
                 meadow = site.feature(1, _grass(site), site.character.plaza, density=rng.choice([0.0, 0.0, 0.6]))
                 site.patch(ellipse(x, y, ax, ay, reach, reach * rng.uniform(0.5, 0.9), 28), Surface.PARK, meadow, (x, y, ax, ay))
-    if rng.random() < 0.6 and min(a1 - a0, w1 - w0) > 70.0:
-        hl, hw = rng.uniform(0.1, 0.22) * (a1 - a0), rng.uniform(0.1, 0.2) * (w1 - w0)
-        _pond(site, cx + rng.uniform(-0.1, 0.1) * (a1 - a0) * ax, cy, ground.axis, hl, hw)
-    elif not woods and min(a1 - a0, w1 - w0) > 60.0 and rng.random() < 0.5:
-        kind = 3 if min(a1 - a0, w1 - w0) > 210.0 and rng.random() < 0.5 else 0 if min(a1 - a0, w1 - w0) > 130.0 else 2
-        _court(site, cx, cy, ground.axis, kind)
     gates = [(0.5 * (p[0] + q[0]), 0.5 * (p[1] + q[1])) for p, q in zip(room, room[1:] + room[:1], strict=True)]
     for i, gate in enumerate(gates):
         other = gates[(i + 1) % len(gates)]
@@ -800,6 +794,12 @@ def _park(site: Site, lot: Lot, plan: Plan) -> None:
             _path(site, _winding(site, gate, other, rng.uniform(-0.18, 0.3) * math.dist(gate, other)), rng.uniform(2.2, 3.6))
     if len(gates) > 3:
         _path(site, _winding(site, gates[0], gates[2], rng.uniform(-0.1, 0.1) * math.dist(gates[0], gates[2])), rng.uniform(2.4, 4.0))
+    if rng.random() < 0.6 and min(a1 - a0, w1 - w0) > 70.0:
+        hl, hw = rng.uniform(0.1, 0.22) * (a1 - a0), rng.uniform(0.1, 0.2) * (w1 - w0)
+        _pond(site, cx + rng.uniform(-0.1, 0.1) * (a1 - a0) * ax, cy, ground.axis, hl, hw)
+    elif not woods and min(a1 - a0, w1 - w0) > 60.0 and rng.random() < 0.5:
+        kind = 3 if min(a1 - a0, w1 - w0) > 210.0 and rng.random() < 0.5 else 0 if min(a1 - a0, w1 - w0) > 130.0 else 2
+        _court(site, cx, cy, ground.axis, kind)
     if not woods and rng.random() < 0.5:
         u, v = rng.uniform(-0.3, 0.3) * (a1 - a0), rng.uniform(0.2, 0.32) * (w1 - w0)
         x, y = cx + ax * u - ay * v, cy + ay * u + ax * v
@@ -903,14 +903,15 @@ def _landmark(site: Site, lot: Lot) -> bool:
     room = inset(lot.polygon, lot.margins(4.0, 4.0))
     if len(room) < 3 or area(room) < 700.0:
         return False
+    if area(room) > 9000.0:
+        _lawn(site, lot, ground, Surface.GRASS, _grass(site), 0.12)
+        return _stadium(site, lot, ground, room)
     builders = {
         District.DOWNTOWN: [_tall_tower, _dome, _church],
         District.OLD_TOWN: [_church, _church, _dome],
         District.INNER: [_church, _church, _dome],
-        District.INDUSTRIAL: [_water_tower, _stadium],
-        District.SLABS: [_stadium, _church, _water_tower],
-        District.RETAIL: [_stadium],
-        District.CAMPUS: [_stadium, _dome],
+        District.INDUSTRIAL: [_water_tower],
+        District.CAMPUS: [_dome, _church],
     }.get(site.style, [_church])
     green = rng.random() < 0.4
     marks = (len(site.parts), len(site.patches))

@@ -116,10 +116,10 @@ def _mix(rng: random.Random, weights: dict[District, float]) -> dict[District, f
 
 def _tile_colours(rng: random.Random) -> list[Colour]:
     """Pitched roofs: a city leans towards red, brown or slate."""
-    red = [from_hsv(rng.uniform(0.0, 0.055), rng.uniform(0.4, 0.68), rng.uniform(0.5, 0.78)) for _ in range(3)]
+    red = [from_hsv(rng.uniform(0.0, 0.055), rng.uniform(0.34, 0.6), rng.uniform(0.48, 0.72)) for _ in range(3)]
     brown = [from_hsv(rng.uniform(0.03, 0.09), rng.uniform(0.2, 0.45), rng.uniform(0.3, 0.55)) for _ in range(3)]
-    slate = [from_hsv(rng.uniform(0.55, 0.68), rng.uniform(0.03, 0.16), rng.uniform(0.28, 0.55)) for _ in range(3)]
-    odd = [from_hsv(rng.random(), rng.uniform(0.1, 0.4), rng.uniform(0.35, 0.75)) for _ in range(2)]
+    slate = [from_hsv(rng.uniform(0.54, 0.62), rng.uniform(0.03, 0.16), rng.uniform(0.28, 0.55)) for _ in range(3)]
+    odd = [from_hsv(rng.choice([0.36, 0.45, 0.56, 0.12]), rng.uniform(0.08, 0.3), rng.uniform(0.4, 0.75)) for _ in range(2)]
     families = [red, brown, slate, odd]
     shares = [rng.expovariate(1.0) for _ in families]
     shares[3] *= 0.2
@@ -129,7 +129,7 @@ def _tile_colours(rng: random.Random) -> list[Colour]:
 def draw_character(rng: random.Random) -> Character:
     """Draw the character of a city."""
     d = District
-    grey = rng.uniform(0.62, 1.0)
+    grey = rng.uniform(0.72, 1.05)
     warm = rng.uniform(-6.0, 12.0)
     asphalt = rng.uniform(72.0, 122.0)
     paving = rng.uniform(128.0, 190.0)
@@ -147,7 +147,7 @@ def draw_character(rng: random.Random) -> Character:
         ),  # fmt: skip
         edge_mix=_mix(
             rng,
-            {d.SUBURB: 3, d.VILLAS: 1.4, d.TERRACES: 1.2, d.SLABS: 1.2, d.INDUSTRIAL: 1.5, d.RETAIL: 0.6, d.PARK: 0.5,
+            {d.SUBURB: 2.2, d.VILLAS: 1.3, d.TERRACES: 1.2, d.SLABS: 1.2, d.INDUSTRIAL: 1.5, d.RETAIL: 0.6, d.PARK: 0.5,
              d.WOODS: 0.6, d.CAMPUS: 0.4, d.INNER: 0.4},
         ),  # fmt: skip
         plaster=[from_hsv(h, rng.uniform(0.04, 0.42), rng.uniform(0.62, 0.97)) for h in hues],

@@ -64,7 +64,7 @@ def _river_distance(plan: Plan, lines: Lines, x: Array, y: Array) -> Array | Non
     nearest: Array | None = None
     for index, street in enumerate(plan.streets):
         if street.rank == Rank.RIVER:
-            points = lines.points[lines.first[index] : lines.first[index + 1] : 3]
+            points = lines.points[lines.first[index] : lines.first[index + 1] : 6]
             for px, py in points:
                 gap = np.hypot(x - px, y - py) - street.half_width
                 nearest = gap if nearest is None else np.minimum(nearest, gap)

@@ -12,5 +12,5 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def compiled(function: Function) -> Function:
     """Compile with numba: cached on disk, without the interpreter lock, IEEE division, relaxed float order."""
-    decorate = numba.njit(cache=True, nogil=True, fastmath={"contract", "afn", "arcp", "nsz"}, error_model="numpy")
+    decorate = numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
     return cast(Function, decorate(function))

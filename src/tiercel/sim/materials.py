@@ -424,7 +424,7 @@ def roof_colour(parts, i, x, y, detail):  # type: ignore[no-untyped-def]  # noqa
         elif inside and p.facade == 5 and (int(cu) & 1) == 0:
             light = stripe(fu, 0.7, detail) * stripe(fv, 1.6, detail)
             r, g, b = r + (205.0 - r) * light, g + (214.0 - g) * light, b + (216.0 - b) * light
-        elif inside and seed % 11 == 0:
+        elif inside and seed % 23 == 0:
             panel = dashes(across, 2.2, 1.3, detail) * dashes(along, 1.7, 1.6, detail)
             r, g, b = r + (42.0 - r) * panel, g + (52.0 - g) * panel, b + (78.0 - b) * panel
     return np.float32(min(250.0, r * shade)), np.float32(min(250.0, g * shade)), np.float32(min(250.0, b * shade))
@@ -476,6 +476,8 @@ def ground_at(surface, feature, features, u, v, junction, size, x, y):  # type: 
     base_u, base_v, base_near = place_u, place_v, near
     for axis in range(2):
         rest = np.float32(fc - col - 0.5) if axis == 0 else np.float32(fr - row - 0.5)
+        if abs(rest) < 0.04:
+            continue
         side = 1 if rest > 0.0 else -1
         for turn in range(2):
             r, c = (row, col + side) if axis == 0 else (row + side, col)

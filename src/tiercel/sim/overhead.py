@@ -42,9 +42,9 @@ class OverheadLook:
     sun_elevation: float = 48.0
     season: float = 1.0
     snow: float = 0.0
-    sky: float = 0.42
+    sky: float = 0.46
     shade_tint: float = 0.4
-    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    gains: tuple[float, float, float] = (1.12, 1.1, 1.08)
     contrast: float = 1.05
     saturation: float = 1.0
     gamma: float = 1.0
@@ -58,7 +58,7 @@ class OverheadLook:
         """Draw a flight; light and sensors vary beyond what is common, so that what is learnt does not lean on them."""
         season = float(rng.choice([rng.uniform(0.3, 2.0), rng.uniform(0.0, 4.0)]))
         winter = abs(season - 3.0) < 0.6
-        exposure = rng.uniform(0.78, 1.22)
+        exposure = rng.uniform(0.85, 1.35)
         balance = rng.normal(1.0, 0.06, 3)
         return cls(
             sun_azimuth=float(rng.normal(185.0, 45.0)),
@@ -143,24 +143,28 @@ def _draw_surfaces(  # type: ignore[no-untyped-def]  # noqa: ANN202
         tr = min(texels - 1, int((row + 0.5) * scale))
         for col in range(pixels):
             tc = min(texels - 1, int((col + 0.5) * scale))
-            kind = surface[tr, tc]
+            kind, held = surface[tr, tc], building[tr, tc]
+            r0, r1, c0, c1 = max(tr - 1, 0), min(tr + 1, texels - 1), max(tc - 1, 0), min(tc + 1, texels - 1)
+            edge = (
+                building[r0, c0] != held or building[r0, c1] != held or building[r1, c0] != held or building[r1, c1] != held
+                or building[tr, c0] != held or building[tr, c1] != held
+                or (held == 0 and (surface[r0, tc] != kind or surface[r1, tc] != kind or surface[tr, c0] != kind or surface[tr, c1] != kind))
+            )  # fmt: skip
             count = 0
-            edge = False
-            for dr in range(-1, 2):
-                for dc in range(-1, 2):
-                    r, c = min(max(tr + dr, 0), texels - 1), min(max(tc + dc, 0), texels - 1)
-                    held = building[r, c]
-                    if surface[r, c] != kind:
-                        edge = True
-                    if held > 0:
-                        known = False
-                        for k in range(count):
-                            known = known or candidates[k] == held
-                        if not known:
-                            candidates[count] = held
-                            count += 1
-                    if held != building[tr, tc]:
-                        edge = True
+            if held > 0:
+                candidates[0] = held
+                count = 1
+            if edge:
+                for r in range(r0, r1 + 1):
+                    for c in range(c0, c1 + 1):
+                        other = building[r, c]
+                        if other > 0:
+                            known = False
+                            for k in range(count):
+                                known = known or candidates[k] == other
+                            if not known:
+                                candidates[count] = other
+                                count += 1
             samples = 2 if edge else 1
             total_r, total_g, total_b = 0.0, 0.0, 0.0
             for i in range(samples):
@@ -190,7 +194,7 @@ def _draw_surfaces(  # type: ignore[no-untyped-def]  # noqa: ANN202
                                 facing = min(1.6, facing)
                         elif rim < 0.45 and parts[part].facade != 8 and parts[part].half_width > 3.0:
                             r, g, b = r * 1.12 + 6.0, g * 1.12 + 6.0, b * 1.12 + 6.0
-                        sunlit = shade + ground[ty, tx] < top - 0.4
+                        sunlit = shade + ground[ty, tx] < top + 0.35
                     else:
                         what, owner, pu, pv, near = ground_at(surface, feature, features, u, v, junction, size, x, y)
                         r, g, b = ground_colour(what, owner, features, x, y, pu, pv, near, season, step)

@@ -394,7 +394,7 @@ def _style_quarters(planner: _Planner, blocks: list[Block]) -> None:
         x = sum(p[0] for p in block.polygon) / len(block.polygon)
         y = sum(p[1] for p in block.polygon) / len(block.polygon)
         distance = math.hypot(x - centre[0], y - centre[1]) / span + rng.gauss(0.0, 0.04)
-        mix = character.centre_mix if distance < 0.19 else character.middle_mix if distance < 0.38 else character.edge_mix
+        mix = character.centre_mix if distance < 0.22 else character.middle_mix if distance < 0.45 else character.edge_mix
         block.style = _weighted(rng, mix)
         if area(block.polygon) < 6000.0 and block.style in (District.INDUSTRIAL, District.RETAIL, District.SLABS):
             block.style = District.INNER

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
-from tiercel.sim.materials import hash01, lane_bounds
+from tiercel.sim.materials import hash01, lane_bounds, value_noise
 from tiercel.sim.paint import Lines
 from tiercel.sim.plan import Marking, Plan, Rank
 from tiercel.sim.site import Site
@@ -67,7 +67,13 @@ def _scatter(surface, feature, building, density, spacing, seed, size):  # type:
             if kind != GRASS and kind != PARK and kind != PLAZA and kind != YARD and kind != GRAVEL:
                 continue
             f = feature[row, col]
-            if f < 0 or hash01(key, seed + 2) >= density[f]:
+            if f < 0:
+                continue
+            chance = density[f]
+            if kind == PARK and chance < 0.5:
+                grove = value_noise(x * 0.022, y * 0.022, seed)
+                chance *= 3.2 * grove * grove
+            if hash01(key, seed + 2) >= chance:
                 continue
             clear = True
             for dr in range(-4, 5, 4):
@@ -199,6 +205,7 @@ def _slots(rng: random.Random, draw: np.random.Generator, site: Site, plan: Plan
                 spots = _beside(places, tangents, side * offset)
                 row, col, inside = _texel(spots, size, surface.shape[0])
                 own = (feature[row, col] == rows[street]) & (surface[row, col] == ROAD) & inside & use
+                own &= (kind != 2) | (draw.random(len(street)) < 0.25)  # buses are rarer than cars
                 heading = np.arctan2(tangents[:, 0], tangents[:, 1]) + (math.pi if side * left > 0.0 else 0.0)
                 found.append(np.stack([spots[:, 0], spots[:, 1], heading, kind], axis=1)[own])
     places4 = np.concatenate(found)
