@@ -51,7 +51,7 @@ def test_coverage_becomes_a_mask(tmp_path: Path) -> None:
 
 def test_replaces_a_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("old")
-    write_geotiff(tmp_path / "a.tif", noise(10, 10), FRAME, 0.0, 0.0, 1.0)
+    write_geotiff(tmp_path / "a.tif", noise(10, 10), FRAME, 10.0, 10.0, 1.0)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
     with rasterio.open(tmp_path / "a.tif") as dataset:
         assert dataset.shape == (10, 10)
@@ -80,4 +80,4 @@ except TiercelError as error:
 
 def test_folder_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(TiercelError, match=r"Cannot write .*a\.tif"):
-        write_geotiff(tmp_path / "no" / "a.tif", noise(4, 4), FRAME, 0.0, 0.0, 1.0)
+        write_geotiff(tmp_path / "no" / "a.tif", noise(4, 4), FRAME, 10.0, 10.0, 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: A collar is recognised by a corner of the tile, one JPEG block, that is as white or black as can be.
-#: None of 960 tiles of a Swiss town had such a corner on the ground; bright roofs end below 220.
+#: None of the 1,002 tiles of a Swiss town has such a corner on the ground: flat bright corners end at 216.
 _BLOCK = 8
 _FLAT = 4
 #: Near its inner edge, JPEG lets a collar waver this much.

@@ -104,12 +104,18 @@ class TilePyramid(Basemap):
 
     def _tile_side(self, source: str) -> int:
         """Pixels along a side of the tiles, told by the first one found."""
-        left, top, right, bottom = self._tiles.extents.get(self._finest, (0, 0, 0, 0))
-        for tile in ((column, row) for row in range(top, bottom) for column in range(left, right)):
-            data = next(iter(self._tiles.tiles(self._finest, [tile])))
+        for zoom, tile in self._likely_tiles():
+            data = next(iter(self._tiles.tiles(zoom, [tile])))
             if data is not None:
-                return len(decode(data, self._tiles.where(self._finest, tile))[0])
+                return len(decode(data, self._tiles.where(zoom, tile))[0])
         raise TiercelError(f"{source} holds no tiles; give a map with imagery.")
+
+    def _likely_tiles(self) -> Iterator[tuple[int, Tile]]:
+        """The middle tile of the finest zoom, then all tiles from the coarsest zoom on, where they are few."""
+        if self._tiles.extents:
+            yield self._finest, middle_tile(self._tiles.extents[self._finest])
+        for zoom, (left, top, right, bottom) in sorted(self._tiles.extents.items()):
+            yield from ((zoom, (column, row)) for row in range(top, bottom) for column in range(left, right))
 
     def _step(self, level: int) -> int:
         return int(2 ** (self._finest - self._zoom(level)))
@@ -197,6 +203,12 @@ def decode(data: bytes, where: str) -> Pixels:
         raise TiercelError(f"{where} is not a whole JPEG, PNG or WebP picture; delete it or fetch it again.") from error
     rgb = np.ascontiguousarray(rgba[..., :3])
     return rgb, ~collar(rgb) if opaque else rgba[..., 3] >= 128
+
+
+def middle_tile(extent: Window) -> Tile:
+    """The tile in the middle of an extent."""
+    left, top, right, bottom = extent
+    return (left + right - 1) // 2, (top + bottom - 1) // 2
 
 
 def _whole_extent(extents: Mapping[int, Window]) -> Window:

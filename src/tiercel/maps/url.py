@@ -19,7 +19,7 @@ from tiercel.geo import Frame
 from tiercel.maps.basemap import Window
 from tiercel.maps.digest import combined
 from tiercel.maps.folder import check_template
-from tiercel.maps.pyramid import WEB_MERCATOR, Tile, TilePyramid, decode
+from tiercel.maps.pyramid import WEB_MERCATOR, Tile, TilePyramid, decode, middle_tile
 
 #: Requests at a time: what browsers do and servers of free maps ask for.
 _CONNECTIONS = 4
@@ -125,8 +125,7 @@ def open_url(url: str, cache: str | Path | None = None) -> TilePyramid:
 def _finest(server: TileServer, zooms: range) -> int:
     """The finest zoom that the server has in the middle of the area."""
     for zoom in reversed(zooms):
-        left, top, right, bottom = server.extents[zoom]
-        if next(server.tiles(zoom, [((left + right - 1) // 2, (top + bottom - 1) // 2)])) is not None:
+        if next(server.tiles(zoom, [middle_tile(server.extents[zoom])])) is not None:
             return zoom
     raise TiercelError(f"{server.where(0, (0, 0))} and all finer tiles are missing; check the URL in a browser.")
 
