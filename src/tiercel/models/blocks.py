@@ -18,6 +18,7 @@ class ConvUnit(nn.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int | tuple[int, int] = 1) -> None:
+        """Makes the layers."""
         super().__init__()
         # A kernel as large as its stride cuts the picture into patches and needs no padding.
         self.padding = 0 if stride == kernel else kernel // 2
@@ -42,6 +43,7 @@ class Residual(nn.Module):
     """A `ConvUnit` added to its input."""
 
     def __init__(self, channels: int) -> None:
+        """Makes the layers."""
         super().__init__()
         self.unit = ConvUnit(channels, channels)
 
@@ -52,5 +54,5 @@ class Residual(nn.Module):
 
 
 def image_to_tensor(pixels: Tensor) -> Tensor:
-    """uint8 or float pixels 0..255 of shape (B, H, W, C) to floats -1..1 of shape (B, C, H, W), channels last in memory."""
+    """uint8 or float pixels 0..255 (B, H, W, C) to floats -1..1 (B, C, H, W), channels last in memory."""
     return (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,8 @@
 """Encoders: from pixels to features, for photos and for the map, by name.
 
-A *photo encoder* turns a strip (see `tiercel.models.strips`) into one vector for each azimuth bin. An *overhead encoder*
-turns an overhead picture into a fine and a coarse feature map. ``compact`` is our own pair, small enough for a laptop's
-CPU; any other name is taken as a Hugging Face id (or a local folder) of a vision backbone.
+A *photo encoder* turns a strip (see `tiercel.models.strips`) into one vector for each azimuth bin. An *overhead
+encoder* turns an overhead picture into a fine and a coarse feature map. ``compact`` is our own pair, small enough for a
+laptop's CPU; any other name is taken as a Hugging Face id (or a local folder) of a vision backbone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class CompactPhotoEncoder(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, columns_per_output: int = 8) -> None:
+        """Makes the layers."""
         super().__init__()
         fine, middle, coarse = config.width
         self.stem = ConvUnit(4, fine, 4, 4)
@@ -72,6 +73,7 @@ class CompactOverheadEncoder(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, outputs: int) -> None:
+        """Makes the layers."""
         super().__init__()
         fine, middle, coarse = config.width
         self.stem = ConvUnit(3, fine, 4, 4)
@@ -85,7 +87,7 @@ class CompactOverheadEncoder(nn.Module):
             self.output = nn.Conv2d(fine, outputs, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor]:
-        """(B, 3, H, W) to the fine features (B, outputs, H / 4, W / 4) or None, and the coarse (B, C, H / 16, W / 16)."""
+        """(B, 3, H, W) to fine features (B, outputs, H / 4, W / 4), or None, and coarse (B, C, H / 16, W / 16)."""
         at4 = self.stem(image)
         at8 = at4
         for stage in self.down8:
@@ -105,7 +107,8 @@ class BackboneEncoder(nn.Module):
     """A vision backbone of Hugging Face as a grid of features.
 
     Works with every model of ``transformers.AutoModel`` whose vision part returns either a feature map (B, C, h, w), as
-    ConvNeXt does, or a sequence of patches in row order behind any number of class or register tokens, as DINOv2 and SigLIP do.
+    ConvNeXt does, or a sequence of patches in row order behind any number of class or register tokens, as DINOv2 and
+    SigLIP do.
 
     Args:
         name: Hugging Face id or local folder.
@@ -115,6 +118,7 @@ class BackboneEncoder(nn.Module):
     """
 
     def __init__(self, name: str) -> None:
+        """Loads the backbone."""
         super().__init__()
         from transformers import AutoConfig, AutoModel
 
@@ -124,8 +128,8 @@ class BackboneEncoder(nn.Module):
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise TiercelError(
-                f"encoder '{name}' is neither 'compact' nor a vision backbone that can be loaded ({reason}): check the id "
-                "and the connection, or give the folder of a downloaded one."
+                f"encoder '{name}' is neither 'compact' nor a vision backbone that can be loaded ({reason}): "
+                "check the id and the connection, or give the folder of a downloaded one."
             ) from None
         self.model = getattr(model, "vision_model", model)
         config = getattr(config, "vision_config", config)
@@ -144,8 +148,8 @@ class BackboneEncoder(nn.Module):
         rows, columns = (max(1, round(side / self.patch)) for side in image.shape[2:])
         size = (rows * self.patch, columns * self.patch)
         image = functional.interpolate(image, size=size, mode="bilinear", antialias=True)
-        hidden = self.model(pixel_values=image, interpolate_pos_encoding=True) if self._interpolates() else self.model(pixel_values=image)
-        return self._as_map(hidden.last_hidden_state, rows, columns)
+        extra = {"interpolate_pos_encoding": True} if self._interpolates() else {}
+        return self._as_map(self.model(pixel_values=image, **extra).last_hidden_state, rows, columns)
 
     def _interpolates(self) -> bool:
         import inspect
@@ -157,13 +161,14 @@ class BackboneEncoder(nn.Module):
         if hidden.ndim == 4:
             return hidden
         patches = hidden[:, hidden.shape[1] - rows * columns :]
-        return patches.transpose(1, 2).unflatten(2, (rows, columns))
+        return patches.transpose(1, 2).reshape(len(hidden), -1, rows, columns)
 
 
 class BackbonePhotoEncoder(nn.Module):
     """A `BackboneEncoder` read column by column."""
 
     def __init__(self, name: str, config: ModelConfig, columns_per_output: int = 8) -> None:
+        """Loads the backbone."""
         super().__init__()
         self.backbone = BackboneEncoder(name)
         self.columns_per_output = columns_per_output
@@ -183,6 +188,7 @@ class BackboneOverheadEncoder(nn.Module):
     """A `BackboneEncoder` brought to the strides of the compact one."""
 
     def __init__(self, name: str, config: ModelConfig, outputs: int) -> None:
+        """Loads the backbone."""
         super().__init__()
         self.backbone = BackboneEncoder(name)
         self.coarse = nn.Conv2d(self.backbone.channels, config.width[2], 1)
@@ -192,7 +198,7 @@ class BackboneOverheadEncoder(nn.Module):
             self.output = nn.Conv2d(config.width[0], outputs, 3, padding=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor]:
-        """(B, 3, H, W) to the fine features (B, outputs, H / 4, W / 4) or None, and the coarse (B, C, H / 16, W / 16)."""
+        """(B, 3, H, W) to fine features (B, outputs, H / 4, W / 4), or None, and coarse (B, C, H / 16, W / 16)."""
         grid = self.backbone(image)
         height, width = image.shape[2:]
         coarse = functional.interpolate(self.coarse(grid), size=(height // 16, width // 16), mode="bilinear")

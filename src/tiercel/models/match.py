@@ -1,8 +1,9 @@
 """The geometric match: a second look that says where in a cell the camera stood, and which way it looked.
 
-The photo becomes a template of the ground around the camera, seen from above: for each azimuth column the network says what
-lies at each distance. Turned to a heading and laid out on a grid in metres, it is correlated with overhead features around a
-candidate by FFT. The peak gives the position; the log-sum-exp over positions is the candidate's score.
+The photo becomes a template of the ground around the camera, seen from above: for each azimuth column the network says
+what lies at each distance. Turned to a heading and laid out on a grid in metres, it is correlated with overhead
+features around a candidate by FFT. The peak gives the position; the log-sum-exp over positions is the candidate's
+score.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class MatchHead(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
+        """Makes the layers."""
         super().__init__()
         self.config = config
         self.photo = photo_encoder(config, COLUMNS_PER_OUTPUT)
@@ -66,10 +68,10 @@ class MatchHead(nn.Module):
         return functional.normalize(self.output(mixed).float(), dim=1)
 
     def polar(self, strip: Tensor, around: bool) -> Tensor:
-        """Strips (B, 4, rows, columns) to what lies at each azimuth and distance: (B, match_width, ranges, columns / 4)."""
+        """Strips (B, 4, rows, columns) to what lies where: (B, match_width, ranges, columns / 4)."""
         columns = functional.relu(self.column(self.photo(strip, around)))
         ranges: Tensor = self.ranges(self.normalisation(columns)).float()
-        return ranges.unflatten(2, (RANGES, -1)).permute(0, 3, 2, 1)
+        return ranges.reshape(*ranges.shape[:2], RANGES, -1).permute(0, 3, 2, 1)
 
     def template(self, polar: Tensor, start: Tensor) -> Tensor:
         """Lay polar features out on the ground.
@@ -79,7 +81,7 @@ class MatchHead(nn.Module):
             start: (B,) or (B, H), azimuth of the first column's left edge, radians clockwise from north.
 
         Returns:
-            (B, H, match_width, side, side) (H = 1 for a (B,) start), rows from north; zero where the photo did not look.
+            (B, H, match_width, side, side), rows from north; zero where the photo did not look. H = 1 for a (B,) start.
         """
         start = start[:, None] if start.ndim == 1 else start
         count, total = polar.shape[3], self.config.strip_columns // COLUMNS_PER_OUTPUT
@@ -94,12 +96,13 @@ class MatchHead(nn.Module):
         x = (turn + (1.5 if count == total else 0.5)) / padded.shape[3] * 2 - 1
         step = self.config.template_m / RANGES
         y = (((distance / step).clamp(0.5, RANGES - 0.5)) / RANGES * 2 - 1).expand_as(x)
-        batch, headings = x.shape[:2]
+        headings, side = x.shape[1], x.shape[-1]
         grid = torch.stack([x, y], -1).flatten(1, 2)
         laid = functional.grid_sample(padded, grid, align_corners=False)
-        laid = laid.unflatten(2, (headings, -1)).transpose(1, 2)
+        laid = laid.reshape(*laid.shape[:2], headings, side, side).transpose(1, 2)
         seen = (distance <= self.config.template_m + 0.5 * step) & (turn >= -0.5) & (turn <= count - 0.5)
-        return laid * seen[:, :, None]
+        template: Tensor = laid * seen[:, :, None]
+        return template
 
     def scale(self) -> Tensor:
         """Factor from correlation to logit; learned, and of order one for a template of unit features."""
@@ -114,7 +117,7 @@ def correlate(template: Tensor, features: Tensor) -> Tensor:
         features: (B, K, C, S, S), or (1, K, C, S, S) for the same windows for all.
 
     Returns:
-        (B, H, K, S - t + 1, S - t + 1): entry (row, col) has the template's centre at cell (row + t // 2, col + t // 2).
+        (B, H, K, S - t + 1, S - t + 1): at (row, col) the template's centre lies at cell (row + t // 2, col + t // 2).
     """
     side, inside = features.shape[-1], features.shape[-1] - template.shape[-1] + 1
     spectrum = torch.fft.rfft2(features)
@@ -123,4 +126,5 @@ def correlate(template: Tensor, features: Tensor) -> Tensor:
         product = torch.einsum("kcyx,bhcyx->bhkyx", spectrum[0], weights)
     else:
         product = torch.einsum("bkcyx,bhcyx->bhkyx", spectrum, weights)
-    return torch.fft.irfft2(product, s=(side, side))[..., :inside, :inside]
+    scores: Tensor = torch.fft.irfft2(product, s=(side, side))
+    return scores[..., :inside, :inside]

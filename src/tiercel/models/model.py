@@ -42,6 +42,7 @@ class Model(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
+        """Makes the encoders and the heads."""
         super().__init__()
         self.config = config
         heads = set(config.heads)
@@ -151,7 +152,8 @@ class Model(nn.Module):
         config = self.config
         per_leaf, leaves = config.positions_per_leaf, config.block_leaves
         step = config.leaf_m / per_leaf
-        along = (torch.arange(leaves * per_leaf, device=image.device) + 0.5) * step + config.margin_leaves * config.leaf_m
+        along = (torch.arange(leaves * per_leaf, device=image.device) + 0.5) * step
+        along = along + config.margin_leaves * config.leaf_m
         south, east = torch.meshgrid(along, along, indexing="ij")
         # Ordered by leaf, then by position in the leaf, so that the result only needs a reshape.
         positions = torch.stack([east, south], -1).reshape(leaves, per_leaf, leaves, per_leaf, 2)
@@ -191,7 +193,8 @@ class Model(nn.Module):
         if parent_keys is not None:
             parents = torch.from_numpy(np.nan_to_num(parent_keys.astype(np.float32)))
         with self._inference():
-            return self.zoom.keys(image, parents.to(self.device), level_from_leaf).float().cpu().numpy().astype(np.float16)
+            keys = self.zoom.keys(image, parents.to(self.device), level_from_leaf)
+        return keys.to("cpu", torch.float16).numpy()
 
     def _inference(self) -> AbstractContextManager[Any]:
         """Evaluation mode; bf16 on a GPU, where it is fast and safe for these networks."""
@@ -200,7 +203,7 @@ class Model(nn.Module):
 
 
 def strips_to_tensor(strips: NDArray[np.uint8]) -> Tensor:
-    """Strips (B, rows, columns, 4) uint8 to (B, 4, rows, columns) floats; colours -1..1 and 0 where masked, mask 0 or 1."""
+    """Strips (B, rows, columns, 4) uint8 to (B, 4, rows, columns) floats: colours -1..1, masked 0; mask 0 or 1."""
     tensor = torch.from_numpy(np.ascontiguousarray(strips))
     mask = (tensor[..., 3:] > 127).permute(0, 3, 1, 2).float()
     colour = image_to_tensor(tensor[..., :3]) * mask
@@ -218,7 +221,7 @@ def polar_columns(config: ModelConfig) -> int:
 
 
 def save_model(model: Model, folder: Path, card: str) -> None:
-    """Write a checkpoint folder: ``config.json``, ``model.safetensors`` (fp16), its hash, and the model card ``README.md``."""
+    """Write a checkpoint folder: ``config.json``, ``model.safetensors`` (fp16), its hash, the card ``README.md``."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -267,13 +270,18 @@ def load_model(name: str | Path = "bundled", device: str | None = None) -> Model
         raise TiercelError(f"{weights} is missing: a model folder holds config.json and model.safetensors.")
     expected = folder / "model.safetensors.sha256"
     if expected.is_file() and expected.read_text().strip() != file_hash(weights):
-        raise TiercelError(f"{weights} is damaged, its hash differs from {expected.name}: fetch or train the model again.")
+        raise TiercelError(
+            f"{weights} is damaged, its hash differs from {expected.name}: fetch or train the model again."
+        )
     model = Model(config)
     try:
-        model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in load_file(weights).items()})
+        # Loading copies the halves into the single precision of the parameters.
+        model.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise TiercelError(f"{weights} does not fit its config.json ({reason}): fetch or train the model again.") from None
+        raise TiercelError(
+            f"{weights} does not fit its config.json ({reason}): fetch or train the model again."
+        ) from None
     return model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
@@ -289,5 +297,7 @@ def _find(name: str) -> Path:
             return Path(snapshot_download(name, allow_patterns=["config.json", "model.safetensors*"]))
         except (OSError, ValueError, HfHubHTTPError) as error:
             reason = str(error).splitlines()[0]
-            raise TiercelError(f"model '{name}' is no folder and could not be fetched from Hugging Face ({reason}).") from None
+            raise TiercelError(
+                f"model '{name}' is no folder and could not be fetched from Hugging Face ({reason}): check the name."
+            ) from None
     raise TiercelError(f"model '{name}' is not to be found: give 'bundled', a checkpoint folder, or a Hugging Face id.")

@@ -1,9 +1,9 @@
 """Retrieval by polar matching: the photo's azimuth columns slid over the azimuths around every map position.
 
-At each position on a grid over the map, overhead features are read along rays, and a small network for each azimuth turns
-them into a key. The photo gives one vector for each of its azimuth columns. The score of a *pose* (position and heading) is
-their inner product with the columns turned to that heading; all headings together are one matrix product, because a turn
-of the photo is a cyclic shift of its columns. A softmax runs over positions and headings together.
+At each position on a grid over the map, overhead features are read along rays, and a small network for each azimuth
+turns them into a key. The photo gives one vector for each of its azimuth columns. The score of a *pose* (position and
+heading) is their inner product with the columns turned to that heading; all headings together are one matrix product,
+because a turn of the photo is a cyclic shift of its columns. A softmax runs over positions and headings together.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class RetrievalHead(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
+        """Makes the layers."""
         super().__init__()
         self.config = config
         self.encoder = overhead_encoder(config, FEATURES)
@@ -39,7 +40,7 @@ class RetrievalHead(nn.Module):
         self.neighbours = nn.Conv1d(HIDDEN, config.key_width, 3)
         self.position_bias = nn.Linear(FEATURES, 1)
         self.query = nn.Linear(config.column_width, config.key_width)
-        self.log_scale = nn.Parameter(torch.tensor(2.3))
+        self.log_scale = nn.Parameter(torch.tensor(1.0))
         azimuth = (torch.arange(config.headings) + 0.5) * 2 * math.pi / config.headings
         ranges = torch.tensor(config.ranges_m)
         rays = torch.stack([azimuth.sin()[:, None] * ranges, -azimuth.cos()[:, None] * ranges], -1)
@@ -69,24 +70,25 @@ class RetrievalHead(nn.Module):
         batch, count, _ = positions.shape
         assert isinstance(self.rays, Tensor)
         along = sampled(fine, (positions[:, :, None] + self.rays) / (4 * self.pixel_m))
-        along = along.unflatten(2, (self.config.headings, -1)).permute(2, 0, 1, 3, 4)
-        along = along.reshape(self.config.headings, batch * count, -1)
+        along = along.reshape(batch * count, self.config.headings, -1).transpose(0, 1)
         here = sampled(context, positions[:, :, None] / (16 * self.pixel_m)).reshape(batch * count, FEATURES)
         rays = torch.cat([along, here.expand(self.config.headings, -1, -1)], -1)
         hidden = functional.relu(torch.baddbmm(self.ray_bias, rays, self.ray_weight))
         hidden = functional.pad(hidden.permute(1, 2, 0), (1, 1), mode="circular")
         keys = functional.normalize(self.neighbours(hidden).transpose(1, 2).float(), dim=-1)
         bias = self.position_bias(here.float())[:, 0]
-        return keys.unflatten(0, (batch, count)), bias.unflatten(0, (batch, count))
+        return keys.reshape(batch, count, *keys.shape[1:]), bias.reshape(batch, count)
 
     def queries(self, columns: Tensor) -> Tensor:
-        """Photo columns (B, n, column_width) to (B, n, key_width), of unit length over all columns together, times the scale.
+        """Photo columns (B, n, column_width) to (B, n, key_width).
 
-        More columns are more evidence, so the scale grows with the square root of their number.
+        They are of unit length over all columns together, times the scale. More columns are more evidence, so the
+        scale grows with the square root of their number.
         """
         query = self.query(columns).float()
         length = query.flatten(1).norm(dim=1).clamp_min(1e-6)[:, None, None]
-        return query / length * self.log_scale.exp() * columns.shape[1] ** 0.5
+        scaled: Tensor = query / length * self.log_scale.exp() * columns.shape[1] ** 0.5
+        return scaled
 
 
 def sampled(features: Tensor, points: Tensor) -> Tensor:
@@ -126,7 +128,8 @@ def turned(queries: Tensor, headings: int) -> Tensor:
         headings: Bins in a full turn, at least n.
 
     Returns:
-        (B, headings, headings, width): entry ``[b, h, a]`` weighs azimuth bin ``a`` of a key when the photo's first bin lies at ``h``.
+        (B, headings, headings, width): entry ``[b, h, a]`` weighs azimuth bin ``a`` of a key when the photo's first bin
+        lies at ``h``.
     """
     padded = functional.pad(queries, (0, 0, 0, headings - queries.shape[1]))
     steps = torch.arange(headings, device=queries.device)

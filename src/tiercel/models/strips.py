@@ -1,9 +1,10 @@
 """Photo strips: any photo resampled to what it says about each direction around the camera.
 
-A strip is a piece of a cylinder around the camera. Its columns run clockwise at equal steps of azimuth; its rows are at
-equal steps of the tangent of elevation, from ``+vertical_tangent`` down to ``-vertical_tangent``, so that vertical edges stay
-straight and the horizon lies in the middle. A panorama fills all columns; an ordinary photo fills some, and
-its edges bend: a mask says what the photo saw. The pinhole model is x = f tan(azimuth), y = f tan(elevation) / cos(azimuth).
+A strip is a piece of a cylinder around the camera. Its columns run clockwise at equal steps of azimuth; its rows are
+at equal steps of the tangent of elevation, from ``+vertical_tangent`` down to ``-vertical_tangent``, so that vertical
+edges stay straight and the horizon lies in the middle. A panorama fills all columns; an ordinary photo fills some, and
+its edges bend: a mask says what the photo saw. The pinhole model is x = f tan(azimuth) and
+y = f tan(elevation) / cos(azimuth).
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ class Strip:
     """A photo as columns of azimuth.
 
     Attributes:
-        pixels: (rows, columns, 4) uint8; RGB, and 255 where the photo saw something. The columns fill whole azimuth bins.
+        pixels: (rows, columns, 4) uint8; RGB, and 255 where the photo saw something. The columns fill whole azimuth
+            bins.
         left_deg: Azimuth of the left edge less that of the photo's centre column, in degrees.
-        heading: Azimuth of the photo's centre column, degrees clockwise from north; None when unknown. When it is known, the
-            left edge lies on the edge of an azimuth bin.
+        heading: Azimuth of the photo's centre column, degrees clockwise from north; None when unknown. When it is
+            known, the left edge lies on the edge of an azimuth bin.
         around: Whether the strip goes once around the horizon.
     """
 

@@ -1,8 +1,8 @@
 """Zooming: a score for each child cell of a square, given the photo and the path that led there.
 
-Unlike a class head over 16 actions, each child has a key of its own, made from what its ground looks like and from the key of
-the square it lies in (which carries the path so far). Scores are trained in one softmax over the children of many squares, so
-they can be compared across branches, and a search may leave a branch for another.
+Unlike a class head over 16 actions, each child has a key of its own, made from what its ground looks like and from the
+key of the square it lies in (which carries the path so far). Scores are trained in one softmax over the children of
+many squares, so they can be compared across branches, and a search may leave a branch for another.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class ZoomHead(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
+        """Makes the layers."""
         super().__init__()
         self.config = config
         self.encoder = overhead_encoder(config, 0)
@@ -63,11 +64,11 @@ class ZoomHead(nn.Module):
         steps = ((torch.arange(2 * g, device=coarse.device) + 0.5) / g - 1.0) * inside
         grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).expand(len(coarse), -1, -1, -1)
         samples = functional.grid_sample(coarse, grid, align_corners=False)
-        samples = samples.unflatten(3, (g, 2)).unflatten(2, (g, 2))
-        return samples.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        samples = samples.reshape(*samples.shape[:2], g, 2, g, 2)
+        return samples.permute(0, 2, 4, 1, 3, 5).reshape(len(samples), g * g, -1)
 
     def queries(self, columns: Tensor, level: int) -> Tensor:
-        """(B, n, column_width) photo columns to (B, headings, zoom_width): entry h for the first column at heading bin h."""
+        """Photo columns (B, n, column_width) to (B, headings, zoom_width): entry h has the first column at bin h."""
         headings = self.config.headings
         # The sum over columns n of weight[h + n] times column[n] for every h is a correlation around the horizon.
         spectrum = torch.fft.rfft(columns.float(), headings, dim=1).conj()

@@ -1,6 +1,7 @@
 """Batches: crops of cities, photos taken in them, and what is true about both.
 
-Every batch is a function of (seed, step) alone, so that a run resumes exactly and any number of workers gives the same batches.
+Every batch is a function of (seed, step) alone, so that a run resumes exactly and any number of workers gives the same
+batches.
 A crop is turned by quarter turns and mirrored, and its panoramas with it; this is exact, and makes eight cities of one.
 Panoramas start at a random azimuth; ordinary photos are pieces of panoramas under the mask of a pinhole camera.
 Positions are metres east and south of a crop's north-west corner.
@@ -93,7 +94,7 @@ def cut_photos(
     """
     count, rows, total, _ = panoramas.shape
     per_bin = config.columns_per_heading
-    start = rng.integers(0, total, count)
+    start = np.asarray(rng.integers(0, total, count))
     start = np.where(rng.random(count) < aligned, start // per_bin * per_bin, start)
     columns = (start[:, None] + np.arange(bins * per_bin)) % total
     pixels = np.take_along_axis(panoramas, columns[:, None, :, None], axis=2)
@@ -134,7 +135,9 @@ def photo_bins(stage: Stage, config: ModelConfig, rng: np.random.Generator) -> i
     return int(rng.integers(low, high + 2))
 
 
-def padded_crop(image: NDArray[np.uint8], left: int, top: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def padded_crop(
+    image: NDArray[np.uint8], left: int, top: int, side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """A square of an image, with what lies outside marked as not covered: (side, side, 3), (side, side)."""
     height, width = image.shape[:2]
     out, covered = np.zeros((side, side, 3), np.uint8), np.zeros((side, side), bool)
@@ -165,6 +168,7 @@ class RetrievalBatches:
     MARGIN_M = 70.0
 
     def __init__(self, cities: list[TrainingCity], stage: Stage, config: ModelConfig, augment: bool = True) -> None:
+        """Keeps the cities at hand."""
         self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
         self.pixel = 2.0 * config.resolution
         self.side = RETRIEVAL_CROP * self.pixel
@@ -174,7 +178,8 @@ class RetrievalBatches:
         """A batch: tensors by name. See `tiercel.training.losses` for what each is used for."""
         bins = photo_bins(self.stage, self.config, rng)
         crops: list[Batch] = []
-        chosen = rng.choice(len(self.cities), self.stage.cities_per_step, replace=len(self.cities) < self.stage.cities_per_step)
+        count, wanted = len(self.cities), self.stage.cities_per_step
+        chosen = rng.choice(count, wanted, replace=count < wanted)
         for number, index in enumerate(chosen):
             turn = Turn.sample(rng)
             squares: set[tuple[int, int]] = set()
@@ -186,7 +191,8 @@ class RetrievalBatches:
         if self.augment:
             for name in ("image", "root_image", "middle_image", "fine_images"):
                 batch[name] = augment_overhead(batch[name], rng)
-            batch["strips"] = augment_photos(batch["strips"].flatten(0, 1), rng).unflatten(0, batch["strips"].shape[:2])
+            strips = batch["strips"]
+            batch["strips"] = augment_photos(strips.flatten(0, 1), rng).reshape(strips.shape)
         return batch
 
     def _root(self, city: TrainingCity, crop: Batch) -> Tensor:
@@ -245,7 +251,13 @@ class RetrievalBatches:
         return best
 
     def _zoom(
-        self, city: TrainingCity, turn: Turn, cell: tuple[int, int], corner: Floats, truth: Floats, rng: np.random.Generator
+        self,
+        city: TrainingCity,
+        turn: Turn,
+        cell: tuple[int, int],
+        corner: Floats,
+        truth: Floats,
+        rng: np.random.Generator,
     ) -> Batch:
         """Squares on the way down and, for each photo, the right child in each of them (-1 where there is none)."""
         config = self.config
@@ -298,8 +310,8 @@ class RetrievalBatches:
         margin = side * config.zoom_margin
         left, top = np.round((corner - margin) / pixel).astype(int)
         crop, covered = padded_crop(city.overhead[factor], left, top, config.zoom_pixels)
-        image = np.ascontiguousarray(turn.image(crop))
-        return overhead_to_tensor(image[None], np.ascontiguousarray(turn.image(covered[..., None].astype(np.uint8)))[None, ..., 0] > 0)[0]
+        covered = turn.image(covered[..., None].astype(np.uint8))[..., 0] > 0
+        return overhead_to_tensor(turn.image(crop)[None], covered[None])[0]
 
 
 def city_side(city: TrainingCity, config: ModelConfig) -> float:
@@ -326,6 +338,7 @@ class MatchBatches:
     LEAST_PHOTOS = 4
 
     def __init__(self, cities: list[TrainingCity], stage: Stage, config: ModelConfig, augment: bool = True) -> None:
+        """Keeps the cities at hand."""
         self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
         self.side = MATCH_CROP * config.resolution
 
@@ -338,7 +351,8 @@ class MatchBatches:
         batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
         if self.augment:
             batch["image"] = augment_overhead(batch["image"], rng)
-            batch["strips"] = augment_photos(batch["strips"].flatten(0, 1), rng).unflatten(0, batch["strips"].shape[:2])
+            strips = batch["strips"]
+            batch["strips"] = augment_photos(strips.flatten(0, 1), rng).reshape(strips.shape)
         return batch
 
     def _crop(self, city: TrainingCity, bins: int, rng: np.random.Generator) -> Batch:
@@ -353,7 +367,8 @@ class MatchBatches:
                 break
         if not len(members):
             raise ValueError(f"city {city.seed} has no place with photos: render more views")
-        photos = np.sort(rng.choice(members, self.stage.photos_per_crop, replace=len(members) < self.stage.photos_per_crop))
+        wanted = self.stage.photos_per_crop
+        photos = np.sort(rng.choice(members, wanted, replace=len(members) < wanted))
         cut = cut_photos(turn.strips(np.asarray(city.strips[photos])), bins, self.stage, config, rng, aligned=0.0)
         left, top = np.round(corner / config.resolution).astype(int)
         image = turn.image(city.overhead[1][top : top + MATCH_CROP, left : left + MATCH_CROP])

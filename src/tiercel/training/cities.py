@@ -1,7 +1,7 @@
 """Cities to train on: rendered once into a folder of arrays, then read by memory mapping.
 
-Each city is one folder: its orthophoto at four resolutions, and panoramas (as strips, north at the left edge) with their
-positions. Preparing is resumable, and the same seed always gives the same arrays.
+Each city is one folder: its orthophoto at four resolutions, and panoramas (as strips, north at the left edge) with
+their positions. Preparing is resumable, and the same seed always gives the same arrays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tiercel.models.config import ModelConfig
 from tiercel.training.recipe import Cities
 
 FACTORS = (1, 2, 8, 32)
-"""The orthophoto is kept at these multiples of the model's resolution: for the match, retrieval, and the zoom levels."""
+"""The orthophoto is kept at these multiples of the model's resolution: for match, retrieval, and the zoom levels."""
 VERSION = 1
 """Raised when the simulator changes what it draws, so that stale arrays are rendered anew."""
 
@@ -140,7 +140,7 @@ def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
         return image
     height, width = image.shape[0] // factor, image.shape[1] // factor
     squares = image[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
-    return (squares.mean((1, 3), dtype=np.float32) + 0.5).astype(np.uint8)
+    return np.asarray(squares.mean((1, 3), dtype=np.float32) + 0.5).astype(np.uint8)
 
 
 def describe(folder: Path, seeds: list[int], cities: Cities, config: ModelConfig) -> None:

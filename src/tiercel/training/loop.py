@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from tiercel.training.cities import TrainingCity, describe, prepare_cities
 from tiercel.training.losses import loss_for
 from tiercel.training.recipe import Recipe, Stage
 from tiercel.training.splits import seeds
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Report = Callable[[str], None]
 LOG_EVERY = 50
@@ -44,7 +47,7 @@ def train(
 
     Args:
         recipe_path: The YAML recipe.
-        folder: Where the model goes: ``config.json``, ``model.safetensors``, and one folder for each stage with its log.
+        folder: Where the model goes: ``config.json``, ``model.safetensors``, and a folder with a log for each stage.
         resume: Go on where an earlier run in the same folder stopped.
         stage: Train only this stage (stages may run side by side); the model is put together when all are done.
         cities: Folder of the rendered cities; ``cities`` beside the model by default.
@@ -62,7 +65,9 @@ def train(
     wanted = [recipe.stage(stage)] if stage else list(recipe.stages)
     for one in wanted:
         if (folder / one.name / STATE).exists() and not resume and not _done(folder, one):
-            raise TiercelError(f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder.")
+            raise TiercelError(
+                f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder."
+            )
     prepared = _prepare(recipe, Path(cities) if cities else folder / "cities", report)
     for one in wanted:
         if not _done(folder, one):
@@ -103,6 +108,7 @@ class Steps(Dataset[Batch]):
     """The batch of each step, a function of the seed, the step and the process alone."""
 
     def __init__(self, batches: RetrievalBatches | MatchBatches, seed: int, steps: range, process: int) -> None:
+        """Steps of a run, or those that are left of it."""
         self.batches, self.seed, self.steps, self.process = batches, seed, steps, process
 
     def __len__(self) -> int:
@@ -143,7 +149,9 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
     batches = loss_module.batches(cities.train, stage, config)
     steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
-    loader = DataLoader(steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=4 if recipe.workers else None)
+    loader = DataLoader(
+        steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=4 if recipe.workers else None
+    )
     watch = loss_module.batches(cities.validation, stage, config, augment=False)
     log = Log(folder / "log.csv", first, recipe.tensorboard and accelerator.is_main_process)
     waiting, last = 0.0, time.perf_counter()
@@ -166,7 +174,9 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
             waiting, last = 0.0, now
             report(f"{stage.name} {done}/{stage.steps}: {line}")
         if cities.validation and (done % recipe.validate_every == 0 or done == stage.steps):
-            report(f"{stage.name} {done}/{stage.steps} validation: {_validate(prepared, watch, accelerator, log, done)}")
+            report(
+                f"{stage.name} {done}/{stage.steps} validation: {_validate(prepared, watch, accelerator, log, done)}"
+            )
             last = time.perf_counter()
         if done % recipe.save_every == 0 and accelerator.is_main_process:
             _save(folder / STATE, model, optimiser, done)
@@ -208,7 +218,9 @@ def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> 
 
 
 @torch.no_grad()
-def _validate(module: nn.Module, batches: RetrievalBatches | MatchBatches, accelerator: Any, log: Log, step: int) -> str:
+def _validate(
+    module: nn.Module, batches: RetrievalBatches | MatchBatches, accelerator: Accelerator, log: Log, step: int
+) -> str:
     """Mean losses over the same few batches of cities that never train."""
     module.eval()
     sums: dict[str, float] = {}
@@ -230,6 +242,7 @@ class Log:
     """
 
     def __init__(self, path: Path, first: int, tensorboard: bool) -> None:
+        """Opens the CSV."""
         self.path = path
         self.sums: dict[str, Tensor] = {}
         self.count = 0

@@ -19,7 +19,9 @@ HIDDEN_SCORE = -1e4
 
 
 class RetrievalLoss(nn.Module):
-    """Retrieval: a softmax over all poses of all crops, one over positions for known headings, and one over the photos.
+    """The losses of retrieval and zooming.
+
+    Retrieval: a softmax over all poses of all crops, one over positions for known headings, and one over the photos.
     Zooming: for each level a softmax over the children of all squares in the batch.
 
     Args:
@@ -30,6 +32,7 @@ class RetrievalLoss(nn.Module):
     batches = RetrievalBatches
 
     def __init__(self, model: Model, stage: Stage) -> None:
+        """Keeps the model."""
         super().__init__()
         self.model, self.stage = model, stage
 
@@ -87,10 +90,11 @@ class RetrievalLoss(nn.Module):
         }
 
     def _zoom(self, head: ZoomHead, columns: Tensor, start: Tensor, batch: Batch) -> dict[str, Tensor]:
-        crops, photos = batch["strips"].shape[:2]
+        crops = len(batch["strips"])
         levels, children = head.config.zoom_levels, head.config.branching**2
         crop = torch.arange(crops, device=columns.device)
-        root = head.keys(batch["root_image"], columns.new_zeros(len(batch["root_image"]), head.config.zoom_width).float(), levels)
+        nothing = columns.new_zeros(len(batch["root_image"]), head.config.zoom_width).float()
+        root = head.keys(batch["root_image"], nothing, levels)
         above = root[batch["city"], batch["root_child"][:, 0]]
         middle = head.keys(batch["middle_image"], above, levels - 1)
         above = middle[crop[:, None], batch["fine_parent"]]
@@ -141,6 +145,7 @@ class MatchLoss(nn.Module):
     CLOSE_CELLS = 5
 
     def __init__(self, model: Model, stage: Stage) -> None:
+        """Keeps the model."""
         super().__init__()
         self.model = model
 
@@ -173,7 +178,11 @@ class MatchLoss(nn.Module):
         best = scores.detach().flatten(1).argmax(1)
         x, y, found = best % inside, best // inside % inside, best // inside**2
         near = (torch.stack([x, y], 1) - cells).norm(dim=1) < self.CLOSE_CELLS
-        return {"loss": loss, "right_place": (near & (found == crop)).float().mean(), "match_scale": head.scale().detach()}
+        return {
+            "loss": loss,
+            "right_place": (near & (found == crop)).float().mean(),
+            "match_scale": head.scale().detach(),
+        }
 
 
 def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss:

@@ -132,8 +132,7 @@ class Recipe:
         content["cities"] = _filled(Cities, content.get("cities") or {}, f"{where}, cities")
         stages = [_filled(Stage, stage, f"{where}, stages") for stage in content.get("stages") or []]
         content["stages"] = tuple(stages)
-        recipe: Recipe = _filled(cls, content, where)
-        return recipe
+        return _filled(cls, content, where)
 
     def stage(self, name: str) -> Stage:
         """The stage of that name.
@@ -144,10 +143,11 @@ class Recipe:
         for stage in self.stages:
             if stage.name == name:
                 return stage
-        raise TiercelError(f"the recipe has no stage '{name}': it has {', '.join(s.name for s in self.stages) or 'none'}.")
+        names = ", ".join(stage.name for stage in self.stages) or "none"
+        raise TiercelError(f"the recipe has no stage '{name}': it has {names}.")
 
 
-def _filled(kind: Any, content: dict[str, Any], where: str) -> Any:
+def _filled(kind: type[_Kind], content: dict[str, Any], where: str) -> _Kind:
     """The data class `kind` from plain values; lists become tuples."""
     unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
     if unknown:

@@ -21,7 +21,9 @@ def seeds(split: str, count: int, first: int = 0) -> list[int]:
         raise TiercelError(f"there is no split '{split}': use one of {', '.join(SPLITS)}.")
     chosen = SPLITS[split][first : first + count]
     if len(chosen) < count:
-        raise TiercelError(f"split '{split}' has {len(SPLITS[split])} seeds, but seeds up to {first + count} are asked for.")
+        raise TiercelError(
+            f"split '{split}' has {len(SPLITS[split])} seeds, fewer than the {first + count} that are asked for."
+        )
     return list(chosen)
 
 

@@ -1,0 +1,150 @@
+"""Fitting a model's few calibration numbers on validation cities: how much each method's word weighs.
+
+All are chosen by the mean log-probability of the cell that holds the truth (a proper score: being sure and wrong costs most),
+over panoramas and photos with heading known and unknown alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.evaluation.evaluate import prepare
+from tiercel.evaluation.protocol import Protocol
+from tiercel.geo import ZoomTree
+from tiercel.locate import Locator
+from tiercel.models import Calibration, load_model
+from tiercel.photos import Photo
+from tiercel.search import Posterior, posterior
+from tiercel.search.policies import zoom_policy
+from tiercel.training.splits import seeds as seeds_of
+
+TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
+ZOOM_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+MATCH_WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
+LEAST_LOG = -12.0
+"""Log-probabilities below this count as this, so that one hopeless photo does not decide."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What is needed of one query to try calibration numbers on it.
+
+    Attributes:
+        truth: Flat leaf that holds the truth.
+        retrieval: For each of `TEMPERATURES`, (leaves,) scores.
+        zoom: (leaves,) summed zoom scores.
+    """
+
+    truth: int
+    retrieval: tuple[Floats, ...]
+    zoom: Floats
+
+
+def calibrate(
+    model: str | Path,
+    *,
+    cities: int = 2,
+    photos: int = 60,
+    work: Path | str = "runs/calibration",
+    report: Callable[[str], None] = print,
+) -> Calibration:
+    """Fit the numbers and write them into the model's ``config.json``.
+
+    Args:
+        model: A checkpoint folder.
+        cities: How many validation cities.
+        photos: Photos of each kind in each.
+        work: Where cities and atlases are kept.
+        report: Told a line now and then.
+
+    Returns:
+        What was chosen.
+    """
+    folder = Path(model)
+    loaded = load_model(folder)
+    protocol = Protocol("validation", "validation", tuple(seeds_of("validation", cities, first=10)), photos)
+    ready = [prepare(loaded, protocol, seed, Path(work), report) for seed in protocol.seeds]
+    asked: list[tuple[Locator, Photo, int]] = []
+    for locator, samples in ready:
+        tree = locator.atlas.tree
+        for query in protocol.queries:
+            for sample in (s for s in samples if s.kind == query.kind):
+                photo = Photo.open(sample.file)
+                photo = photo if query.north_known else dataclasses.replace(photo, heading=None)
+                row, col = tree.cell_at(sample.x, sample.y, tree.depth)
+                asked.append((locator, photo, int(tree.flat(tree.depth, row, col))))
+    first = _first_stage([_sheet(*one) for one in asked], asked[0][0].atlas.tree, report)
+    chosen = _match_weight(folder, loaded.config.calibration, first, asked, report)
+    save_calibration(folder, chosen)
+    return chosen
+
+
+def save_calibration(folder: Path, calibration: Calibration) -> None:
+    """Put calibration numbers into a checkpoint's ``config.json``."""
+    config = load_model(folder, "cpu").config
+    dataclasses.replace(config, calibration=calibration).save(folder / "config.json")
+
+
+def _sheet(locator: Locator, photo: Photo, truth: int) -> Sheet:
+    features = locator.model.encode_photos([photo])[0]
+    retrieval = tuple(locator.retriever.scores(features, t).leaf_scores.astype(np.float64) for t in TEMPERATURES)
+    zoom = posterior(zoom_policy(locator.atlas, features)).log_probability.astype(np.float64)
+    return Sheet(truth, retrieval, zoom)
+
+
+def _first_stage(sheets: Sequence[Sheet], tree: ZoomTree, report: Callable[[str], None]) -> tuple[float, float]:
+    """The temperature of retrieval and the weight of zooming."""
+    best, chosen = -np.inf, (1.0, 0.0)
+    for number, temperature in enumerate(TEMPERATURES):
+        for weight in ZOOM_WEIGHTS:
+            score = float(
+                np.mean([_log_of_truth(tree, s.retrieval[number] + weight * s.zoom, s.truth) for s in sheets])
+            )
+            if score > best:
+                best, chosen = score, (temperature, weight)
+    report(
+        f"first stage: temperature {chosen[0]}, zoom weight {chosen[1]}, mean log-probability of the truth {best:.3f}"
+    )
+    return chosen
+
+
+def _log_of_truth(tree: ZoomTree, scores: Floats, truth: int) -> float:
+    return max(LEAST_LOG, float(Posterior.from_scores(tree, scores).log_probability[truth]))
+
+
+def _match_weight(
+    folder: Path,
+    before: Calibration,
+    first: tuple[float, float],
+    asked: Sequence[tuple[Locator, Photo, int]],
+    report: Callable[[str], None],
+) -> Calibration:
+    """The weight of the match, on top of the first stage as it was chosen."""
+    start = dataclasses.replace(before, retrieval_temperature=first[0], zoom_weight=first[1])
+    save_calibration(folder, start)
+    model = load_model(folder)
+    locators = {id(locator): Locator(locator.atlas, model) for locator, _, _ in asked}
+    sums = np.zeros(len(MATCH_WEIGHTS))
+    for locator, photo, truth in asked:
+        analysis = locators[id(locator)].analyse(photo)
+        matches, scores = analysis.matches, analysis.first.log_probability.astype(np.float64)
+        mine = scores[matches.leaves]
+        for number, weight in enumerate(MATCH_WEIGHTS):
+            judged = mine + weight * matches.score
+            new = scores.copy()
+            new[matches.leaves] = judged - np.logaddexp.reduce(judged) + np.logaddexp.reduce(mine)
+            sums[number] += _log_of_truth(analysis.first.tree, new, truth)
+    best = int(sums.argmax())
+    report(f"match weight {MATCH_WEIGHTS[best]}, mean log-probability of the truth {sums[best] / len(asked):.3f}")
+    return dataclasses.replace(start, match_weight=MATCH_WEIGHTS[best])
+
+
+__all__ = ["calibrate", "save_calibration"]
