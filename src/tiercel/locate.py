@@ -49,6 +49,7 @@ class Analysis:
     """
 
     def __init__(self, locator: Locator, photo: PhotoFeatures, prior: Prior | None = None) -> None:
+        """Nothing is computed yet."""
         self.locator, self.photo, self.prior = locator, photo, prior
         self.calibration = locator.model.config.calibration
 
@@ -126,6 +127,7 @@ class Locator:
     """
 
     def __init__(self, atlas: Atlas, model: Model, basemap: Basemap | None = None) -> None:
+        """Checks that atlas and model belong together."""
         atlas.check_model(model)
         self.atlas, self.model, self.basemap = atlas, model, basemap
 

@@ -88,7 +88,9 @@ def evaluate(
     protocol = dataclasses.replace(protocol, seeds=seeds, photos=photos or protocol.photos)
     trained = [seed for seed in seeds if split_of(seed) == "train"]
     if trained:
-        raise TiercelError(f"cities {trained} belong to the seeds that train: measure on others (see training/splits.py).")
+        raise TiercelError(
+            f"cities {trained} belong to the seeds that train: measure on others (see training/splits.py)."
+        )
     loaded = load_model(model)
     answered: dict[str, list[Answered]] = {query.name: [] for query in protocol.queries}
     chances: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {q.name: [] for q in protocol.queries}

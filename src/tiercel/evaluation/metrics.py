@@ -29,8 +29,9 @@ class Measured:
 
 
 def recall_within(errors_m: ArrayLike, radius_m: float) -> Measured:
-    """Share of answers at most `radius_m` metres from the truth, in percent, with a percentile bootstrap over queries."""
-    return _bootstrapped(100.0 * (np.asarray(errors_m, np.float64) <= radius_m), np.mean)
+    """Percentage of answers at most `radius_m` metres from the truth, with a percentile bootstrap over queries."""
+    right = np.asarray(errors_m, np.float64) <= radius_m
+    return _bootstrapped(np.where(right, 100.0, 0.0), np.mean)
 
 
 def median(values: ArrayLike) -> Measured:

@@ -52,4 +52,4 @@ class Protocol:
 
 
 UNSEEN = Protocol("unseen", "unseen", seeds=(0, 1, 2), photos=200)
-"""Simulated cities of 2 km and 4,096 leaves, of seeds that neither trained nor fitted anything; 600 queries of each kind."""
+"""Simulated cities of 2 km and 4,096 leaves, of seeds that neither trained nor fitted anything; 600 queries a kind."""

@@ -29,9 +29,9 @@ def render(path: Path) -> str:
         "This page is rendered from `results/locate.json` by `make results`; do not edit it.",
         "",
         f"Measured by `{some.command}` on {some.machine}. Simulated cities of seeds "
-        f"{', '.join(map(str, some.seeds))}, which neither trained nor fitted anything: 2 km square, 4,096 leaf cells of "
-        f"31.25 m, {some.n} queries of each kind, other days, seasons and cameras than the map's. In brackets: 95 % "
-        "bootstrap interval over queries.",
+        f"{', '.join(map(str, some.seeds))}, which neither trained nor fitted anything: 2 km square, 4,096 leaf cells "
+        f"of 31.25 m, {some.n} queries of each kind, other days, seasons and cameras than the map's. In brackets: "
+        "95 % bootstrap interval over queries.",
         "",
     ]
     for radius in (50, 40, 100):
@@ -51,7 +51,13 @@ def _recall_table(rows: dict[str, Row], radius: int) -> list[str]:
 
 
 def _error_table(rows: dict[str, Row]) -> list[str]:
-    head = ["query", "within 5 m, %", "median error where right, m", "median heading error where right, °", "seconds a photo"]
+    head = [
+        "query",
+        "within 5 m, %",
+        "median error where right, m",
+        "median heading error where right, °",
+        "seconds a photo",
+    ]
     lines = [_line(head), _line(["---"] + ["---:"] * 4)]
     for query in QUERIES:
         names = [f"{metric}/{query.name}/unseen/match" for metric in ("r1_5m", "position_m", "heading_deg", "seconds")]
@@ -60,7 +66,8 @@ def _error_table(rows: dict[str, Row]) -> list[str]:
 
 
 def _region_table(rows: dict[str, Row]) -> list[str]:
-    lines = [_line(["query", "truth inside the 50 % region, %", "inside the 90 % region, %"]), _line(["---", "---:", "---:"])]
+    head = ["query", "truth inside the 50 % region, %", "inside the 90 % region, %"]
+    lines = [_line(head), _line(["---"] + ["---:"] * 2)]
     for query in QUERIES:
         names = [f"inside_{share}/{query.name}/unseen/match" for share in (50, 90)]
         lines.append(_line([query.words, *(_cell(rows.get(name)) for name in names)]))

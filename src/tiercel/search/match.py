@@ -49,6 +49,7 @@ class Matcher:
     """
 
     def __init__(self, atlas: Atlas, model: Model) -> None:
+        """Works out how large a window a candidate needs."""
         if model.match is None:
             raise TiercelError(f"model {model.name} has no geometric match: use one with the head 'match'.")
         self.atlas, self.model = atlas, model
@@ -68,9 +69,9 @@ class Matcher:
             leaves: (K,) flat indices of stored leaves.
         """
         left = photo.headings_deg[0] - photo.polar_start_deg[0]
-        starts = photo.polar_start_deg.astype(np.float64)
+        starts: Floats = photo.polar_start_deg.astype(np.float64)
         if not photo.heading_known:
-            starts = np.arange(polar_columns(self.model.config)) * (360.0 / polar_columns(self.model.config))
+            starts = np.linspace(0.0, 360.0, polar_columns(self.model.config), endpoint=False)
         device = self.model.device
         polar = torch.from_numpy(photo.polar)[None].to(device)
         turns = torch.from_numpy(np.radians(starts).astype(np.float32))[None].to(device)
@@ -84,7 +85,8 @@ class Matcher:
         tree, reach = self.atlas.tree, self.around
         depth, side = tree.depth, tree.cells_per_side(tree.depth)
         row, col = (int(v) for v in tree.unflat(depth, leaf))
-        rows, cols = np.meshgrid(np.arange(row - reach, row + reach + 1), np.arange(col - reach, col + reach + 1), indexing="ij")
+        steps = np.arange(-reach, reach + 1)
+        rows, cols = np.meshgrid(row + steps, col + steps, indexing="ij")
         inside = (rows >= 0) & (rows < side) & (cols >= 0) & (cols < side)
         stored = np.full(rows.shape, -1)
         stored[inside] = self.atlas.rows(tree.flat(depth, rows[inside], cols[inside]))

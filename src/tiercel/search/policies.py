@@ -23,6 +23,7 @@ class Retriever:
     """
 
     def __init__(self, atlas: Atlas) -> None:
+        """Reads the keys."""
         self.atlas = atlas
         self._keys = atlas.keys.reshape(atlas.bias.size, -1).astype(np.float32)
         self._bias = atlas.bias.reshape(-1, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Light, colours and sharpness varied further than in the simulator, so that what is learnt carries to other cameras."""
+"""Light, colours and sharpness varied beyond what the simulator does, so that what is learnt carries elsewhere."""
 
 from __future__ import annotations
 

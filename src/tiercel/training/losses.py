@@ -120,7 +120,7 @@ class RetrievalLoss(nn.Module):
 
 
 def _heading_free_loss(scores: Tensor, target: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy over (B, N, headings) scores, with the heading unknown and known, and the share of right answers."""
+    """Cross-entropy over (B, N, headings) scores, heading unknown and known together, and the share that is right."""
     headings = scores.shape[2]
     unknown = scores.logsumexp(2)
     known = scores[torch.arange(len(scores), device=scores.device), :, start.round().long() % headings]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tiercel.errors import TiercelError
 from tiercel.models.config import ModelConfig
@@ -147,12 +147,15 @@ class Recipe:
         raise TiercelError(f"the recipe has no stage '{name}': it has {names}.")
 
 
+_Kind = TypeVar("_Kind", Cities, Stage, Recipe)
+
+
 def _filled(kind: type[_Kind], content: dict[str, Any], where: str) -> _Kind:
     """The data class `kind` from plain values; lists become tuples."""
     unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
     if unknown:
         raise TiercelError(f"{where}: unknown settings ({', '.join(unknown)}): compare with the recipes in recipes/.")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     try:
         return kind(**values)
     except TypeError as error:
