@@ -26,6 +26,22 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Trains the bundled model anew, by its recipe and seed.
+reproduce: $(INSTALLED)
+	$(BIN)/tiercel train recipes/bundled.yaml -o runs/bundled --resume
+
+# Measures the bundled model, and renders the tables from what was measured.
+results: $(INSTALLED)
+	$(BIN)/tiercel evaluate -o results/locate.json --page docs/results.md
+
+# The pictures of the README.
+pictures: $(INSTALLED)
+	$(BIN)/python -m tiercel.demo.showcase demo docs/pictures
+
+# How fast each part is on this machine.
+bench: $(INSTALLED)
+	$(BIN)/python -m tiercel.evaluation.speed results/speed.json
+
 clean:
 	rm -rf $(VENV) .numba .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo
 

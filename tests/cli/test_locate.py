@@ -56,7 +56,7 @@ def asked(stand_in: Rooms) -> list[tuple[Any, Prior | None]]:
 
     class Locator:
         @classmethod
-        def open(cls, folder: Path, *, basemap: object = None) -> Locator:
+        def open(cls, folder: Path, model: str, basemap: object) -> Locator:
             return cls()
 
         def overhead(self) -> None: ...

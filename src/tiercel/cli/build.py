@@ -17,7 +17,9 @@ def build(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the atlas to write.")],
-    model: Annotated[str, typer.Option(help="Model: 'bundled' or a checkpoint folder.")] = "bundled",
+    model: Annotated[
+        str, typer.Option(help="Model: 'bundled', a checkpoint folder, or a Hugging Face id.")
+    ] = "bundled",
     crs: Annotated[
         str | None, typer.Option(metavar="EPSG:n", help="Coordinate system, for a map that does not say its own.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-SEED = 2026
+from tiercel.demo import SEED
 
 
 def demo(
@@ -24,7 +24,7 @@ def demo(
 
     tiercel demo
 
-    tiercel demo --seed 7 --out /tmp/city-7
+    tiercel demo --seed 7 --out city-7
     """
     from rich.console import Console
 

@@ -7,16 +7,26 @@ from typing import Annotated
 
 import typer
 
+from tiercel.cli.terminal import say
+
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="Model: 'bundled' or a checkpoint folder.")] = "bundled",
+    model: Annotated[
+        str, typer.Option(help="Model: 'bundled', a checkpoint folder, or a Hugging Face id.")
+    ] = "bundled",
     seeds: Annotated[
-        list[int] | None, typer.Option("--seed", help="Seed of a city to measure on; may be repeated.")
+        list[int] | None,
+        typer.Option("--seed", help="Seed of a city to measure on, instead of the protocol's; may be repeated."),
     ] = None,
-    photos: Annotated[int, typer.Option(min=1, help="Photos of each kind in each city.")] = 200,
+    photos: Annotated[
+        int | None, typer.Option(min=1, help="Photos of each kind in each city, instead of the protocol's.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File of result rows to write.")] = Path(
         "results/locate.json"
     ),
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Also write the tables as Markdown.")
+    ] = None,
 ) -> None:
     """Measure how well a model locates photos in cities it has never seen, by every method, beside chance.
 
@@ -24,8 +34,16 @@ def evaluate(
 
     tiercel evaluate
 
-    tiercel evaluate --model runs/mine/best --seed 7 --photos 50 -o mine.json
+    tiercel evaluate --model runs/mine --seed 7 --photos 50 -o mine.json
     """
-    from tiercel.evaluation import evaluate as evaluate_model
+    from rich.console import Console
+    from rich.markdown import Markdown
 
-    evaluate_model(model, seeds=seeds, photos=photos, out=out)
+    from tiercel.evaluation import evaluate as evaluate_model
+    from tiercel.evaluation import render
+
+    evaluate_model(model, seeds=seeds, photos=photos, out=out, report=say)
+    tables = render(out)
+    if page:
+        page.write_text(tables, encoding="utf-8")
+    Console().print(Markdown(tables))

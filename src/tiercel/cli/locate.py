@@ -28,6 +28,7 @@ def locate(
     atlas: Annotated[
         Path, typer.Option("--atlas", metavar="DIR", help="The prepared map, from [bold]tiercel build[/bold].")
     ],
+    model: Annotated[str, typer.Option(help="The model the atlas was built for.")] = "bundled",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write GeoJSON, GeoTIFF and a picture of each fix here.")
     ] = None,
@@ -71,7 +72,7 @@ def locate(
     stated = _stated_prior(prior)
     failed = False
     with open_map(source) if source else nullcontext() as basemap:
-        locator = Locator.open(atlas, basemap=basemap)
+        locator = Locator.open(atlas, model, basemap)
         for path, name in zip(photos, _distinct_names(photos), strict=True):
             try:
                 photo = Photo.open(path, heading=heading, field_of_view=field_of_view, panorama=panorama)

@@ -22,8 +22,6 @@ from tiercel.maps import Basemap, open_map
 from tiercel.models import load_model
 from tiercel.photos import Photo
 from tiercel.photos.write import replacing
-from tiercel.search import greedy
-from tiercel.search.policies import zoom_policy
 
 PHOTOS = 50
 SIZE_M = 2000.0
@@ -134,14 +132,14 @@ def _locate(locator: Locator, sample: SimulatedSample, index: int) -> Located:
     north_known = index // 2 % 2 == 0  # the two kinds come in turn
     if not north_known:
         photo = dataclasses.replace(photo, heading=None)
-    features = locator.model.encode_photos([photo])[0]
-    zoomed = greedy(zoom_policy(locator.atlas, features)).steps()[-1]
+    analysis = locator.analyse(photo)
+    zoomed = analysis.zoom_greedy.steps()[-1]
     return Located(
         kind=f"{sample.kind}_north" if north_known else sample.kind,
         photo=photo,
         x=sample.x,
         y=sample.y,
-        fix=locator.locate(photo),
+        fix=locator.fix(analysis, photo.name),
         greedy=(zoomed.x, zoomed.y),
     )
 
