@@ -76,7 +76,7 @@ def test_every_mark_on_the_map_leads_to_its_photo(page: str) -> None:
 
 def test_it_says_what_was_found_and_escapes_names(page: str) -> None:
     assert "75<small>%</small>" in page  # three of four within 50 m
-    assert "37.5<small>m</small>" in page  # between 30 and 45 m
+    assert "38<small>m</small>" in page  # between 30 and 45 m
     assert "500 m off" in page
     assert "a &lt;model&gt;" in page and "chance &amp; luck" in page
 

@@ -126,7 +126,7 @@ def _headline(located: Sequence[Located], methods: dict[str, list[float]], timin
     each = timing.seconds["locating"] / len(located)
     tiles = [
         ("found within 50 m", f"{best[1][within]:.0f}", "%", beside),
-        ("median error", f"{median:.1f}", "m", "half of the photos are closer"),
+        ("median error", *distance(median).split(), "half of the photos are closer"),
         ("one photo takes", f"{each:.2f}", "s", "on the machine that made this page"),
     ]
     return f'<dl class="headline">{"".join(_tile(*tile) for tile in tiles)}</dl>'
