@@ -1,1 +1,20 @@
 """A procedural city in 2.5 dimensions, seen from above and from the street."""
+
+from tiercel.sim.city import make_world
+from tiercel.sim.overhead import OverheadLook, render_overhead
+from tiercel.sim.shadows import cast_shadows
+from tiercel.sim.sky import StreetLook
+from tiercel.sim.street import StreetRenderer
+from tiercel.sim.viewpoints import sample_viewpoints
+from tiercel.sim.world import World
+
+__all__ = [
+    "OverheadLook",
+    "StreetLook",
+    "StreetRenderer",
+    "World",
+    "cast_shadows",
+    "make_world",
+    "render_overhead",
+    "sample_viewpoints",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from tiercel.sim import site as kit
@@ -10,7 +11,7 @@ from tiercel.sim.lots import Lot
 from tiercel.sim.plan import Plan, Rank
 from tiercel.sim.shapes import Point, Polygon, area, centroid, clip, ellipse, extent, inset, largest_scale, rectangle
 from tiercel.sim.site import Look, Site
-from tiercel.sim.world import Plant, Roof, Surface
+from tiercel.sim.world import Roof, Surface
 
 STALL_WIDTH, STALL_DEPTH, AISLE = 2.6, 5.0, 6.0
 """A car park's bays and aisles in metres; the pattern repeats every two bay depths and one aisle."""
@@ -22,6 +23,7 @@ class Ground:
     """A lot's frame: its front edge runs along `axis`, `inward` points away from the street."""
 
     def __init__(self, lot: Lot) -> None:
+        """Measure a lot's frame."""
         polygon = lot.polygon
         (x0, y0), (x1, y1) = polygon[lot.front], polygon[(lot.front + 1) % len(polygon)]
         length = math.dist((x0, y0), (x1, y1)) or 1.0
@@ -96,7 +98,17 @@ def _shed(site: Site) -> Look:
     roof = site.pick(city.metal, 0.12) if rng.random() < 0.7 else site.pick(city.flat, 0.12)
     wall = vary(rng, roof, 0.2) if rng.random() < 0.5 else site.pick(city.brick if rng.random() < 0.5 else city.metal)
     accent = from_hsv(rng.random(), rng.uniform(0.4, 0.85), rng.uniform(0.4, 0.85))
-    return Look(wall, roof, vary(rng, (86.0, 98.0, 108.0), 0.25), accent, kit.METAL, kit.INDUSTRIAL, 5.0, rng.uniform(4.5, 8.0), 0.5)
+    return Look(
+        wall,
+        roof,
+        vary(rng, (86.0, 98.0, 108.0), 0.25),
+        accent,
+        kit.METAL,
+        kit.INDUSTRIAL,
+        5.0,
+        rng.uniform(4.5, 8.0),
+        0.5,
+    )
 
 
 def _house(site: Site, pitched: bool = True) -> Look:
@@ -111,7 +123,17 @@ def _house(site: Site, pitched: bool = True) -> Look:
         wall, material = site.pick(city.plaster), kit.PLASTER
     roof = site.pick(city.tiles, 0.15) if pitched else site.pick(city.flat, 0.12)
     door = from_hsv(rng.random(), rng.uniform(0.2, 0.7), rng.uniform(0.25, 0.7))
-    return Look(wall, roof, vary(rng, (68.0, 80.0, 92.0), 0.3), door, material, kit.HOUSE, 2.75, rng.uniform(2.4, 3.8), rng.uniform(0.35, 0.6))
+    return Look(
+        wall,
+        roof,
+        vary(rng, (68.0, 80.0, 92.0), 0.3),
+        door,
+        material,
+        kit.HOUSE,
+        2.75,
+        rng.uniform(2.4, 3.8),
+        rng.uniform(0.35, 0.6),
+    )
 
 
 def _hedge(site: Site) -> tuple[Look, float, float]:
@@ -163,7 +185,9 @@ def _car_park(site: Site, polygon: Polygon, axis: Point, lorries: bool = False) 
                 u, v = (column + 0.5) * STALL_WIDTH, row * module + depth
                 x, y = origin[0] + ax * u - ay * v, origin[1] + ay * u + ax * v
                 if largest_scale(polygon, x, y, ax, ay, 0.5 * STALL_WIDTH, 0.5 * STALL_DEPTH) >= 1.0:
-                    site.slots.append((x, y, azimuth + turn + (math.pi if rng.random() < 0.3 else 0.0), 2 if lorries else 0))
+                    site.slots.append(
+                        (x, y, azimuth + turn + (math.pi if rng.random() < 0.3 else 0.0), 2 if lorries else 0)
+                    )
 
 
 def _court(site: Site, x: float, y: float, axis: Point, kind: int) -> None:
@@ -199,15 +223,19 @@ def _pond(site: Site, x: float, y: float, axis: Point, half_length: float, half_
     site.patch(outline, Surface.WATER, feature, (x, y, *axis))
 
 
-def _path(site: Site, points: list[Point], width: float, surface: Surface = Surface.PATH, colour: Colour | None = None) -> None:
+def _path(
+    site: Site, points: list[Point], width: float, surface: Surface = Surface.PATH, colour: Colour | None = None
+) -> None:
     """A path along points."""
     feature = site.feature(1, colour or vary(site.rng, site.character.gravel, 0.08), site.character.plaza, 0.5 * width)
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in itertools.pairwise(points):
         length = math.dist(a, b)
         if length > 0.1:
             ax, ay = (b[0] - a[0]) / length, (b[1] - a[1]) / length
             middle = (0.5 * (a[0] + b[0]), 0.5 * (a[1] + b[1]))
-            site.patch(rectangle(*middle, ax, ay, 0.5 * length + 0.3 * width, 0.5 * width), surface, feature, (*a, ax, ay))
+            site.patch(
+                rectangle(*middle, ax, ay, 0.5 * length + 0.3 * width, 0.5 * width), surface, feature, (*a, ax, ay)
+            )
 
 
 def _winding(site: Site, a: Point, b: Point, bend: float, steps: int = 12) -> list[Point]:
@@ -238,7 +266,15 @@ def _fences(site: Site, lot: Lot, back: float) -> None:
         start, stop = (before + back if before else 0.0), length - (after + back if after else 0.0)
         if stop - start > 2.0:
             shift = 0.5 * thickness
-            site.fence(x0 + ux * start - uy * shift, y0 + uy * start + ux * shift, x0 + ux * stop - uy * shift, y0 + uy * stop + ux * shift, thickness, height, look)
+            site.fence(
+                x0 + ux * start - uy * shift,
+                y0 + uy * start + ux * shift,
+                x0 + ux * stop - uy * shift,
+                y0 + uy * stop + ux * shift,
+                thickness,
+                height,
+                look,
+            )
 
 
 def _roof_boxes(site: Site, footprint: Polygon, height: float, look: Look, axis: Point, count: int) -> None:
@@ -257,7 +293,9 @@ def _roof_boxes(site: Site, footprint: Polygon, height: float, look: Look, axis:
         site.prism(rectangle(x, y, *axis, half_length, half_width), height + rng.uniform(1.8, 3.4), box, axis)
 
 
-def _perimeter(site: Site, lot: Lot, depth: float, height: float, look: Look, pitched: bool, setback: float, gap: float) -> None:
+def _perimeter(
+    site: Site, lot: Lot, depth: float, height: float, look: Look, pitched: bool, setback: float, gap: float
+) -> None:
     """Wings along every street of a lot, the yard behind them."""
     rng = site.rng
     core = inset(lot.polygon, lot.margins(setback, gap))
@@ -328,7 +366,14 @@ def _inner(site: Site, lot: Lot) -> None:
         _small_square(site, lot, ground)
         return
     green = rng.random() < 0.5
-    _lawn(site, lot, ground, Surface.GRASS if green else Surface.YARD, _grass(site) if green else _yard(site), 0.22 if green else 0.05)
+    _lawn(
+        site,
+        lot,
+        ground,
+        Surface.GRASS if green else Surface.YARD,
+        _grass(site) if green else _yard(site),
+        0.22 if green else 0.05,
+    )
     pitched = rng.random() < site.character.pitched
     look = _traditional(site, rng.random() < 0.55, pitched)
     if rng.random() < 0.12:
@@ -344,7 +389,9 @@ def _small_square(site: Site, lot: Lot, ground: Ground) -> None:
     kind = rng.random()
     if kind < 0.4:
         _lawn(site, lot, ground, Surface.PARK, _grass(site), 0.3)
-        _court(site, *ground.centre, ground.axis, 2) if rng.random() < 0.4 and min(ground.width, ground.depth) > 40.0 else None
+        _court(site, *ground.centre, ground.axis, 2) if rng.random() < 0.4 and min(
+            ground.width, ground.depth
+        ) > 40.0 else None
     elif kind < 0.7:
         _lawn(site, lot, ground, Surface.PLAZA, vary(rng, site.character.plaza, 0.1), 0.12)
     else:
@@ -380,7 +427,12 @@ def _downtown(site: Site, lot: Lot) -> None:
                 tower = rectangle(cx, cy, *ground.axis, hl * fit, hw * fit)
             site.prism(tower, height, look, ground.axis)
             if rng.random() < 0.3:
-                site.prism(rectangle(cx, cy, *ground.axis, hl * fit * 0.6, hw * fit * 0.6), height * rng.uniform(1.1, 1.35), look, ground.axis)
+                site.prism(
+                    rectangle(cx, cy, *ground.axis, hl * fit * 0.6, hw * fit * 0.6),
+                    height * rng.uniform(1.1, 1.35),
+                    look,
+                    ground.axis,
+                )
             else:
                 _roof_boxes(site, tower, height, look, ground.axis, 2)
     elif kind < 0.75:
@@ -434,7 +486,9 @@ def _suburb(site: Site, lot: Lot) -> None:
     _garden(site, ground, room, centre, depth)
 
 
-def _extensions(site: Site, ground: Ground, room: Polygon, centre: Point, length: float, depth: float, height: float, look: Look) -> None:
+def _extensions(
+    site: Site, ground: Ground, room: Polygon, centre: Point, length: float, depth: float, height: float, look: Look
+) -> None:
     """A wing behind the house and a garage beside it."""
     rng = site.rng
     (ax, ay), (nx, ny) = ground.axis, ground.inward
@@ -445,7 +499,14 @@ def _extensions(site: Site, ground: Ground, room: Polygon, centre: Point, length
         if largest_scale(room, x, y, ax, ay, half_length, half_width) >= 1.0:
             roof = rng.choice([Roof.GABLE, Roof.HIP, Roof.FLAT])
             rise = 0.0 if roof == Roof.FLAT else half_length * 0.7
-            site.prism(rectangle(x, y, ax, ay, half_length, half_width), height * rng.uniform(0.6, 0.95), look, (nx, ny), roof, rise)
+            site.prism(
+                rectangle(x, y, ax, ay, half_length, half_width),
+                height * rng.uniform(0.6, 0.95),
+                look,
+                (nx, ny),
+                roof,
+                rise,
+            )
     if rng.random() < 0.55:
         side = rng.choice([-1, 1])
         shift, back = side * (0.5 * length + 1.7), rng.uniform(-0.2, 0.5) * depth
@@ -479,7 +540,13 @@ def _garden(site: Site, ground: Ground, room: Polygon, centre: Point, depth: flo
 
     spot = place(0.0, 1.7, 3.0, 1.6)
     if spot and rng.random() < 0.7:
-        _path(site, [(spot[0] - ax * 2.5, spot[1] - ay * 2.5), (spot[0] + ax * 2.5, spot[1] + ay * 2.5)], 3.2, Surface.YARD, _yard(site))
+        _path(
+            site,
+            [(spot[0] - ax * 2.5, spot[1] - ay * 2.5), (spot[0] + ax * 2.5, spot[1] + ay * 2.5)],
+            3.2,
+            Surface.YARD,
+            _yard(site),
+        )
     spot = place(rng.uniform(-3.0, 3.0), rng.uniform(7.0, 10.0), 4.6, 2.8)
     if spot and rng.random() < site.character.pools:
         rim = site.feature(1, site.character.plaza, LINE)
@@ -525,7 +592,11 @@ def _terraces(site: Site, lot: Lot) -> None:
         back = clip(clip(core, ay, -ax, -(near + depth)), -ay, ax, near + depth + rng.uniform(2.5, 4.5))
         if len(back) >= 3:
             a0, a1, _, _ = extent(back, ax, ay)
-            back = clip(back, ax, ay, a0 + 0.55 * (a1 - a0)) if rng.random() < 0.5 else clip(back, -ax, -ay, -(a1 - 0.55 * (a1 - a0)))
+            back = (
+                clip(back, ax, ay, a0 + 0.55 * (a1 - a0))
+                if rng.random() < 0.5
+                else clip(back, -ax, -ay, -(a1 - 0.55 * (a1 - a0)))
+            )
             if len(back) >= 3 and area(back) > 6.0:
                 site.prism(back, rng.choice([2.8, 5.2]), look, ground.inward, Roof.SHED, 0.9)
     if setback > 1.0:
@@ -574,7 +645,10 @@ def _slabs(site: Site, lot: Lot) -> None:
             site.prism(footprint, own, look, axis)
             _roof_boxes(site, footprint, own, look, axis, 1 + int(half_length > 25.0))
             side = half_width + 4.0
-            a, b = (x - axis[0] * half_length + nx * side, y - axis[1] * half_length + ny * side), (x + axis[0] * half_length + nx * side, y + axis[1] * half_length + ny * side)
+            a, b = (
+                (x - axis[0] * half_length + nx * side, y - axis[1] * half_length + ny * side),
+                (x + axis[0] * half_length + nx * side, y + axis[1] * half_length + ny * side),
+            )
             _path(site, [a, b], 2.4, Surface.PATH, vary(rng, site.character.paving, 0.08))
 
 
@@ -631,7 +705,13 @@ def _industrial(site: Site, lot: Lot) -> None:
         office = _office(site)
         deep = hw + 4.2
         part = rectangle(x - ax * hl * 0.6 + ay * deep, y - ay * hl * 0.6 - ax * deep, ax, ay, hl * 0.35, 4.0)
-        if largest_scale(lot.polygon, x - ax * hl * 0.6 + ay * deep, y - ay * hl * 0.6 - ax * deep, ax, ay, hl * 0.35, 4.0) >= 1.0 and ground.clear < 14.0:
+        if (
+            largest_scale(
+                lot.polygon, x - ax * hl * 0.6 + ay * deep, y - ay * hl * 0.6 - ax * deep, ax, ay, hl * 0.35, 4.0
+            )
+            >= 1.0
+            and ground.clear < 14.0
+        ):
             site.prism(part, rng.uniform(4.0, 9.0), office, ground.axis)
     side = -1.0 if shift > 0.0 else 1.0
     yard = clip(room, -side * ax, -side * ay, -(side * (ax * x + ay * y) + hl + 2.0))
@@ -668,7 +748,7 @@ def _retail(site: Site, lot: Lot) -> None:
     if len(room) < 3 or area(room) < 1500.0:
         return
     ax, ay = ground.axis
-    a0, a1, w0, w1 = extent(room, ax, ay)
+    _a0, _a1, w0, w1 = extent(room, ax, ay)
     cut = w0 + (w1 - w0) * rng.uniform(0.45, 0.62)
     front, back = clip(room, -ay, ax, cut - 4.0), clip(room, ay, -ax, -cut)
     _car_park(site, front, ground.axis)
@@ -729,7 +809,9 @@ def _campus(site: Site, lot: Lot) -> None:
         _path(site, [(ax * along - ay * w0, ay * along + ax * w0), (ax * along - ay * w1, ay * along + ax * w1)], 2.6)
     for v in range(1, rows):
         across = w0 + v * (w1 - w0) / rows
-        _path(site, [(ax * a0 - ay * across, ay * a0 + ax * across), (ax * a1 - ay * across, ay * a1 + ax * across)], 2.6)
+        _path(
+            site, [(ax * a0 - ay * across, ay * a0 + ax * across), (ax * a1 - ay * across, ay * a1 + ax * across)], 2.6
+        )
 
 
 def _winged(site: Site, x: float, y: float, axis: Point, hl: float, hw: float, height: float, look: Look) -> None:
@@ -741,7 +823,17 @@ def _winged(site: Site, x: float, y: float, axis: Point, hl: float, hw: float, h
     pitched = rng.random() < 0.25
     roof, rise = (Roof.GABLE, thick * 0.7) if pitched else (Roof.FLAT, 0.0)
     if pitched:
-        look = Look(look.wall, site.pick(site.character.tiles), look.window, look.shop, look.material, look.facade, look.floor_height, look.bay, look.window_share)
+        look = Look(
+            look.wall,
+            site.pick(site.character.tiles),
+            look.window,
+            look.shop,
+            look.material,
+            look.facade,
+            look.floor_height,
+            look.bay,
+            look.window_share,
+        )
 
     def bar(u: float, v: float, half_length: float, half_width: float, along: Point) -> None:
         part = rectangle(x + ax * u - ay * v, y + ay * u + ax * v, ax, ay, half_length, half_width)
@@ -786,14 +878,27 @@ def _park(site: Site, lot: Lot, plan: Plan) -> None:
             reach = rng.uniform(14.0, 0.16 * (a1 - a0 + w1 - w0) + 16.0)
             if largest_scale(room, x, y, ax, ay, reach, reach) > 1.1:
                 meadow = site.feature(1, _grass(site), site.character.plaza, density=rng.choice([0.0, 0.0, 0.6]))
-                site.patch(ellipse(x, y, ax, ay, reach, reach * rng.uniform(0.5, 0.9), 28), Surface.PARK, meadow, (x, y, ax, ay))
+                site.patch(
+                    ellipse(x, y, ax, ay, reach, reach * rng.uniform(0.5, 0.9), 28),
+                    Surface.PARK,
+                    meadow,
+                    (x, y, ax, ay),
+                )
     gates = [(0.5 * (p[0] + q[0]), 0.5 * (p[1] + q[1])) for p, q in zip(room, room[1:] + room[:1], strict=True)]
     for i, gate in enumerate(gates):
         other = gates[(i + 1) % len(gates)]
         if math.dist(gate, other) > 25.0:
-            _path(site, _winding(site, gate, other, rng.uniform(-0.18, 0.3) * math.dist(gate, other)), rng.uniform(2.2, 3.6))
+            _path(
+                site,
+                _winding(site, gate, other, rng.uniform(-0.18, 0.3) * math.dist(gate, other)),
+                rng.uniform(2.2, 3.6),
+            )
     if len(gates) > 3:
-        _path(site, _winding(site, gates[0], gates[2], rng.uniform(-0.1, 0.1) * math.dist(gates[0], gates[2])), rng.uniform(2.4, 4.0))
+        _path(
+            site,
+            _winding(site, gates[0], gates[2], rng.uniform(-0.1, 0.1) * math.dist(gates[0], gates[2])),
+            rng.uniform(2.4, 4.0),
+        )
     if rng.random() < 0.6 and min(a1 - a0, w1 - w0) > 70.0:
         hl, hw = rng.uniform(0.1, 0.22) * (a1 - a0), rng.uniform(0.1, 0.2) * (w1 - w0)
         _pond(site, cx + rng.uniform(-0.1, 0.1) * (a1 - a0) * ax, cy, ground.axis, hl, hw)
@@ -819,17 +924,58 @@ def _church(site: Site, lot: Lot, ground: Ground, room: Polygon) -> bool:
     if size < 0.55:
         return False
     stone = site.pick(site.character.stone if rng.random() < 0.6 else site.character.brick)
-    look = Look(stone, site.pick(site.character.tiles), (60.0, 70.0, 90.0), (90.0, 60.0, 40.0), kit.STONE, kit.CHURCH, 6.0, 5.0, 0.3)
+    look = Look(
+        stone,
+        site.pick(site.character.tiles),
+        (60.0, 70.0, 90.0),
+        (90.0, 60.0, 40.0),
+        kit.STONE,
+        kit.CHURCH,
+        6.0,
+        5.0,
+        0.3,
+    )
     height = rng.uniform(10.0, 14.0) * size
     nave, aisle = 6.5 * size, 9.5 * size
     site.prism(rectangle(cx, cy, ax, ay, 14.0 * size, aisle), height * 0.6, look, ground.axis, Roof.GABLE, 3.0 * size)
     site.prism(rectangle(cx, cy, ax, ay, 16.0 * size, nave), height, look, ground.axis, Roof.GABLE, nave * 1.1)
     if rng.random() < 0.5:
-        site.prism(rectangle(cx + 7.0 * size * ax, cy + 7.0 * size * ay, -ay, ax, 9.5 * size, 4.5 * size), height, look, (-ay, ax), Roof.GABLE, nave)
+        site.prism(
+            rectangle(cx + 7.0 * size * ax, cy + 7.0 * size * ay, -ay, ax, 9.5 * size, 4.5 * size),
+            height,
+            look,
+            (-ay, ax),
+            Roof.GABLE,
+            nave,
+        )
     x, y = cx - 18.5 * size * ax, cy - 18.5 * size * ay
-    spire = Look(look.wall, vary(rng, rng.choice([(96.0, 140.0, 124.0), look.roof]), 0.1), look.window, look.shop, kit.STONE, kit.CHURCH, 6.0, 3.0, 0.3)
-    site.prism(rectangle(x, y, ax, ay, 3.4 * size, 3.4 * size), height * rng.uniform(1.7, 2.4), spire, ground.axis, Roof.PYRAMID, rng.uniform(6.0, 22.0) * size)
-    site.prism(ellipse(cx + 16.0 * size * ax, cy + 16.0 * size * ay, ax, ay, 4.5 * size, 4.5 * size, 12), height * 0.8, look, ground.axis, Roof.DOME, 3.0)
+    spire = Look(
+        look.wall,
+        vary(rng, rng.choice([(96.0, 140.0, 124.0), look.roof]), 0.1),
+        look.window,
+        look.shop,
+        kit.STONE,
+        kit.CHURCH,
+        6.0,
+        3.0,
+        0.3,
+    )
+    site.prism(
+        rectangle(x, y, ax, ay, 3.4 * size, 3.4 * size),
+        height * rng.uniform(1.7, 2.4),
+        spire,
+        ground.axis,
+        Roof.PYRAMID,
+        rng.uniform(6.0, 22.0) * size,
+    )
+    site.prism(
+        ellipse(cx + 16.0 * size * ax, cy + 16.0 * size * ay, ax, ay, 4.5 * size, 4.5 * size, 12),
+        height * 0.8,
+        look,
+        ground.axis,
+        Roof.DOME,
+        3.0,
+    )
     return True
 
 
@@ -842,11 +988,23 @@ def _dome(site: Site, lot: Lot, ground: Ground, room: Polygon) -> bool:
         return False
     look = _traditional(site, False, False)
     look.wall, look.material = site.pick(site.character.stone), kit.STONE
-    copper = Look(look.wall, rng.choice([(110.0, 150.0, 135.0), (190.0, 192.0, 190.0), (176.0, 140.0, 70.0)]), look.window, look.shop, kit.STONE, kit.CHURCH, 6.0, 3.0, 0.4)
+    copper = Look(
+        look.wall,
+        rng.choice([(110.0, 150.0, 135.0), (190.0, 192.0, 190.0), (176.0, 140.0, 70.0)]),
+        look.window,
+        look.shop,
+        kit.STONE,
+        kit.CHURCH,
+        6.0,
+        3.0,
+        0.4,
+    )
     height = rng.uniform(10.0, 18.0)
     site.prism(rectangle(cx, cy, ax, ay, 27.0 * size, 11.0 * size), height, look, ground.axis)
     site.prism(rectangle(cx, cy, ax, ay, 10.0 * size, 17.0 * size), height * 1.1, look, ground.axis, Roof.GABLE, 3.0)
-    site.prism(ellipse(cx, cy, ax, ay, 9.0 * size, 9.0 * size, 32), height * 1.6, copper, ground.axis, Roof.DOME, 8.0 * size)
+    site.prism(
+        ellipse(cx, cy, ax, ay, 9.0 * size, 9.0 * size, 32), height * 1.6, copper, ground.axis, Roof.DOME, 8.0 * size
+    )
     return True
 
 
@@ -859,7 +1017,17 @@ def _stadium(site: Site, lot: Lot, ground: Ground, room: Polygon) -> bool:
         return False
     _court(site, cx, cy, ground.axis, 0)
     stand = site.pick(site.character.concrete)
-    look = Look(stand, rng.choice([(200.0, 202.0, 204.0), (150.0, 60.0, 56.0), (70.0, 90.0, 140.0), (176.0, 178.0, 182.0)]), (80.0, 90.0, 100.0), (180.0, 50.0, 50.0), kit.CONCRETE, kit.RIBBONS, 4.0, 6.0, 0.5)
+    look = Look(
+        stand,
+        rng.choice([(200.0, 202.0, 204.0), (150.0, 60.0, 56.0), (70.0, 90.0, 140.0), (176.0, 178.0, 182.0)]),
+        (80.0, 90.0, 100.0),
+        (180.0, 50.0, 50.0),
+        kit.CONCRETE,
+        kit.RIBBONS,
+        4.0,
+        6.0,
+        0.5,
+    )
     inner = ellipse(cx, cy, ax, ay, 68.0 * size, 48.0 * size, 28)
     outer = ellipse(cx, cy, ax, ay, 96.0 * size, 72.0 * size, 28)
     height, rise = rng.uniform(8.0, 12.0), rng.uniform(8.0, 14.0)

@@ -1,4 +1,4 @@
-"""What makes one city differ from the next: its mixture of districts, its materials, its manners of painting streets."""
+"""What makes one city differ from the next: its mixture of districts, its materials, how it paints its streets."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ def _tile_colours(rng: random.Random) -> list[Colour]:
     red = [from_hsv(rng.uniform(0.0, 0.055), rng.uniform(0.34, 0.6), rng.uniform(0.48, 0.72)) for _ in range(3)]
     brown = [from_hsv(rng.uniform(0.03, 0.09), rng.uniform(0.2, 0.45), rng.uniform(0.3, 0.55)) for _ in range(3)]
     slate = [from_hsv(rng.uniform(0.54, 0.62), rng.uniform(0.03, 0.16), rng.uniform(0.28, 0.55)) for _ in range(3)]
-    odd = [from_hsv(rng.choice([0.36, 0.45, 0.56, 0.12]), rng.uniform(0.08, 0.3), rng.uniform(0.4, 0.75)) for _ in range(2)]
+    odd = [
+        from_hsv(rng.choice([0.36, 0.45, 0.56, 0.12]), rng.uniform(0.08, 0.3), rng.uniform(0.4, 0.75)) for _ in range(2)
+    ]
     families = [red, brown, slate, odd]
     shares = [rng.expovariate(1.0) for _ in families]
     shares[3] *= 0.2
@@ -142,14 +144,35 @@ def draw_character(rng: random.Random) -> Character:
         centre_mix=_mix(rng, {d.DOWNTOWN: 3, d.OLD_TOWN: 2.2, d.INNER: 2.5, d.PARK: 0.4, d.CAMPUS: 0.3}),
         middle_mix=_mix(
             rng,
-            {d.INNER: 2.5, d.TERRACES: 1.5, d.SLABS: 1.2, d.CAMPUS: 0.8, d.PARK: 0.7, d.DOWNTOWN: 0.4, d.OLD_TOWN: 0.5,
-             d.SUBURB: 1.0, d.VILLAS: 0.8, d.INDUSTRIAL: 0.6, d.RETAIL: 0.3},
-        ),  # fmt: skip
+            {
+                d.INNER: 2.5,
+                d.TERRACES: 1.5,
+                d.SLABS: 1.2,
+                d.CAMPUS: 0.8,
+                d.PARK: 0.7,
+                d.DOWNTOWN: 0.4,
+                d.OLD_TOWN: 0.5,
+                d.SUBURB: 1.0,
+                d.VILLAS: 0.8,
+                d.INDUSTRIAL: 0.6,
+                d.RETAIL: 0.3,
+            },
+        ),
         edge_mix=_mix(
             rng,
-            {d.SUBURB: 2.2, d.VILLAS: 1.3, d.TERRACES: 1.2, d.SLABS: 1.2, d.INDUSTRIAL: 1.5, d.RETAIL: 0.6, d.PARK: 0.5,
-             d.WOODS: 0.6, d.CAMPUS: 0.4, d.INNER: 0.4},
-        ),  # fmt: skip
+            {
+                d.SUBURB: 2.2,
+                d.VILLAS: 1.3,
+                d.TERRACES: 1.2,
+                d.SLABS: 1.2,
+                d.INDUSTRIAL: 1.5,
+                d.RETAIL: 0.6,
+                d.PARK: 0.5,
+                d.WOODS: 0.6,
+                d.CAMPUS: 0.4,
+                d.INNER: 0.4,
+            },
+        ),
         plaster=[from_hsv(h, rng.uniform(0.04, 0.42), rng.uniform(0.62, 0.97)) for h in hues],
         brick=[from_hsv(rng.uniform(0.0, 0.07), rng.uniform(0.3, 0.6), rng.uniform(0.35, 0.68)) for _ in range(5)],
         stone=[from_hsv(rng.uniform(0.08, 0.14), rng.uniform(0.06, 0.28), rng.uniform(0.55, 0.86)) for _ in range(5)],

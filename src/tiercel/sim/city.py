@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from tiercel.sim.buildings import build_lot
 from tiercel.sim.character import Character, draw_character, vary
 from tiercel.sim.lots import Lot, make_lots
-from tiercel.sim.paint import Lines, blocked_parts, draw_lines, heights_at, lay_ground, paint_parts, paint_patches, paint_streets
+from tiercel.sim.paint import (
+    Lines,
+    blocked_parts,
+    draw_lines,
+    heights_at,
+    lay_ground,
+    paint_parts,
+    paint_patches,
+    paint_streets,
+)
 from tiercel.sim.plan import Marking, Plan, Rank, draw_plan
 from tiercel.sim.plants import furnish, plant_trees
 from tiercel.sim.shapes import area
@@ -37,6 +46,7 @@ class Terrain:
     """
 
     def __init__(self, rng: random.Random, plan: Plan, lines: Lines) -> None:
+        """Draw a terrain for a plan."""
         self.origin = -EDGE
         axis = np.arange(-EDGE, plan.size + EDGE + STEP, STEP)
         x, y = np.meshgrid(axis, axis)
@@ -44,7 +54,11 @@ class Terrain:
         relief = rng.choice([0.6, 1.5, 3.0, 4.5])
         for _ in range(6):
             length, angle, phase = rng.uniform(500.0, 2400.0), rng.uniform(0, math.tau), rng.uniform(0, math.tau)
-            height += relief * (length / 1800.0) * np.sin(math.tau / length * (x * math.cos(angle) + y * math.sin(angle)) + phase)
+            height += (
+                relief
+                * (length / 1800.0)
+                * np.sin(math.tau / length * (x * math.cos(angle) + y * math.sin(angle)) + phase)
+            )
         height += 20.0 - height.min()
         self.water, self.bank = 14.0, 17.0
         distance = _river_distance(plan, lines, x, y)
@@ -89,12 +103,15 @@ def _street_features(site: Site, plan: Plan, lines: Lines) -> tuple[NDArray[np.i
         paving = vary(rng, city.paving if rng.random() < 0.75 else city.plaza, 0.1)
         rows.append(
             site.feature(
-                0, colour, painted, street.half_width, street.pavement + street.verge, street.lanes, int(street.marking),
-                paving=paving, line=city.line,
+                0, colour, painted, street.half_width, street.pavement + street.verge, street.lanes,
+                int(street.marking),                paving=paving, line=city.line,
             )
         )  # fmt: skip
     ring = lines.roundabouts
-    rings = [site.feature(2, vary(rng, city.asphalt, 0.1), city.line, 0.5 * (o - i), 3.0, 1, paving=city.paving) for _, _, i, o in ring]
+    rings = [
+        site.feature(2, vary(rng, city.asphalt, 0.1), city.line, 0.5 * (o - i), 3.0, 1, paving=city.paving)
+        for _, _, i, o in ring
+    ]
     return np.array(rows, np.int32), np.array(rings, np.int32)
 
 
@@ -112,7 +129,9 @@ def _build(site: Site, lots: list[Lot], plan: Plan) -> None:
         build_lot(site, lot, plan, landmark)
 
 
-def _finish_parts(site: Site, terrain: Terrain, plan: Plan, surface: NDArray[np.uint8]) -> tuple[NDArray[np.void], Floats]:
+def _finish_parts(
+    site: Site, terrain: Terrain, plan: Plan, surface: NDArray[np.uint8]
+) -> tuple[NDArray[np.void], Floats]:
     """Tables of parts and corners: those in the way of streets or water, or outside the city, are left out."""
     parts = np.array(site.parts, PART) if site.parts else np.zeros(0, PART)
     corners = np.array([point for footprint in site.corners for point in footprint], np.float64).reshape(-1, 2)
@@ -163,7 +182,18 @@ def make_world(seed: int, size: float = 2000.0) -> World:
     building = np.zeros(shape, np.int32)
     paint_parts(corners, parts, size, building)
     ground = np.empty(shape, np.float32)
-    lay_ground(ground, surface, feature, deck, terrain.grid, STEP, terrain.origin, _water_levels(site, terrain), terrain.bank, size)
+    lay_ground(
+        ground,
+        surface,
+        feature,
+        deck,
+        terrain.grid,
+        STEP,
+        terrain.origin,
+        _water_levels(site, terrain),
+        terrain.bank,
+        size,
+    )
     plants = plant_trees(rng, site, plan, lines, size, surface, feature, building, ground)
     slots, furniture, walkers = furnish(rng, site, plan, lines, street_rows, size, surface, feature, building, ground)
     return World(

@@ -62,7 +62,7 @@ def _slice(polygon: Polygon, edges: list[int], frontage: float) -> list[tuple[Po
     (x0, y0), (x1, y1) = polygon[i], polygon[(i + 1) % len(polygon)]
     length = math.dist((x0, y0), (x1, y1))
     ax, ay = (x1 - x0) / length, (y1 - y0) / length
-    a0, a1, w0, w1 = extent(polygon, ax, ay)
+    _a0, _a1, w0, w1 = extent(polygon, ax, ay)
     rows = [(polygon, edges)]
     if w1 - w0 > 38.0:
         halves = split(polygon, edges, -ay, ax, 0.5 * (w0 + w1), -1)

@@ -10,10 +10,17 @@ fade smoothly with distance instead of flickering.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
+from tiercel.sim.world import Bytes, Floats, Ints
+
+Table = NDArray[np.void]
+Row = Any
+Colour = tuple[float, float, float]
 
 # Markings, as in tiercel.sim.plan.Marking: constants for compiled code.
 CENTRE_DASHED, CENTRE_SOLID, LANE_LINES, EDGE_LINES, ZEBRA, STOP_LINES = 1, 2, 4, 8, 16, 32
@@ -22,7 +29,7 @@ ROAD, PAVEMENT, GRASS, PARK, PLAZA, PARKING, WATER, SPORT, PATH, GRAVEL, SOIL, Y
 
 
 @compiled
-def hash01(a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def hash01(a: int, b: int) -> float:
     """A pseudo-random float32 in [0, 1) from two integers."""
     x = np.uint32(np.int64(a) * np.int64(73856093) ^ np.int64(b) * np.int64(19349663) ^ np.int64(0x9E3779B9))
     x ^= x >> np.uint32(16)
@@ -30,32 +37,31 @@ def hash01(a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     x ^= x >> np.uint32(15)
     x = np.uint32(x * np.uint32(0x846CA68B))
     x ^= x >> np.uint32(16)
-    return np.float32(x >> np.uint32(8)) * np.float32(5.9604645e-08)
+    return float(x >> np.uint32(8)) * 5.9604645e-08
 
 
 @compiled
-def value_noise(x, y, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def value_noise(x: float, y: float, seed: int) -> float:
     """Smooth noise in [0, 1] with features of size 1."""
-    xf, yf = math.floor(x), math.floor(y)
-    fx, fy = np.float32(x - xf), np.float32(y - yf)
-    fx = fx * fx * (np.float32(3.0) - np.float32(2.0) * fx)
-    fy = fy * fy * (np.float32(3.0) - np.float32(2.0) * fy)
-    i, j = np.int64(xf), np.int64(yf) + np.int64(seed) * 7919
-    low = hash01(i, j) * (np.float32(1.0) - fx) + hash01(i + 1, j) * fx
-    high = hash01(i, j + 1) * (np.float32(1.0) - fx) + hash01(i + 1, j + 1) * fx
-    return low * (np.float32(1.0) - fy) + high * fy
+    column, line = math.floor(x), math.floor(y)
+    fx, fy = x - column, y - line
+    fx, fy = fx * fx * (3.0 - 2.0 * fx), fy * fy * (3.0 - 2.0 * fy)
+    i, j = int(column), int(line) + seed * 7919
+    low = hash01(i, j) * (1.0 - fx) + hash01(i + 1, j) * fx
+    high = hash01(i, j + 1) * (1.0 - fx) + hash01(i + 1, j + 1) * fx
+    return low * (1.0 - fy) + high * fy
 
 
 @compiled
-def stripe(distance, half, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Share of a window `detail` wide, `distance` from the middle of a stripe 2 * `half` wide, that the stripe covers."""
+def stripe(distance: float, half: float, detail: float) -> float:
+    """Share of a window `detail` wide that a stripe 2 * `half` wide covers, its middle `distance` away."""
     window = 0.5 * max(detail, 0.02)
     d = abs(distance)
     return max(0.0, min(d + window, half) - max(d - window, -half)) / (2.0 * window)
 
 
 @compiled
-def dashes(place, period, length, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def dashes(place: float, period: float, length: float, detail: float) -> float:
     """The same for dashes of a length repeated with a period."""
     if detail > period:
         return length / period
@@ -65,7 +71,7 @@ def dashes(place, period, length, detail):  # type: ignore[no-untyped-def]  # no
 
 
 @compiled
-def lane_bounds(marking, half_width):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def lane_bounds(marking: int, half_width: float) -> tuple[float, float, float]:
     """Inner and outer bound of the driving lanes, then of the cycle lane's outer edge, metres from the centre line.
 
     From the centre outwards: median, driving lanes (the bus lane is the last), cycle lane, parking bays.
@@ -77,7 +83,7 @@ def lane_bounds(marking, half_width):  # type: ignore[no-untyped-def]  # noqa: A
 
 
 @compiled
-def _road(f, x, y, u, v, junction, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _road(f: Row, x: float, y: float, u: float, v: float, junction: float, detail: float) -> Colour:
     """Asphalt and everything painted on it."""
     a = abs(u)
     marking = f.marking
@@ -128,7 +134,9 @@ def _road(f, x, y, u, v, junction, detail):  # type: ignore[no-untyped-def]  # n
             last = lanes - 1 if marking & BUS_LANE else lanes
             for lane in range(1, last):
                 far = junction > 18.0
-                white += stripe(a - inner - lane * width, 0.07, detail) * (dashes(v, 9.0, 3.0, detail) if far else (1.0 if junction > 6.0 else 0.0))
+                white += stripe(a - inner - lane * width, 0.07, detail) * (
+                    dashes(v, 9.0, 3.0, detail) if far else (1.0 if junction > 6.0 else 0.0)
+                )
         if marking & EDGE_LINES and junction > 2.0:
             white += stripe(a - (outer - 0.25), 0.06, detail)
         if marking & PARKING_BAYS and junction > 7.0:
@@ -153,7 +161,7 @@ def _road(f, x, y, u, v, junction, detail):  # type: ignore[no-untyped-def]  # n
 
 
 @compiled
-def _paving(r, g, b, x, y, u, v, size, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _paving(r: float, g: float, b: float, x: float, y: float, u: float, v: float, size: float, detail: float) -> Colour:
     """Slabs of a size with joints, each a little different."""
     shade = 0.93 + 0.14 * value_noise(x * 0.13, y * 0.13, 31)
     if detail < 1.5 * size:
@@ -170,7 +178,7 @@ def _paving(r, g, b, x, y, u, v, size, detail):  # type: ignore[no-untyped-def] 
 
 
 @compiled
-def _grass(r, g, b, x, y, season, wild, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _grass(r: float, g: float, b: float, x: float, y: float, season: float, wild: float, detail: float) -> Colour:
     """Grass: patches, mowing, dry in late summer, dull in winter."""
     patch = value_noise(x * 0.035, y * 0.035, 41)
     fine = value_noise(x * 0.35, y * 0.35, 43)
@@ -186,7 +194,7 @@ def _grass(r, g, b, x, y, season, wild, detail):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sport(f, u, v, x, y, season, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _sport(f: Row, u: float, v: float, x: float, y: float, season: float, detail: float) -> Colour:
     """Sports grounds: `lanes` is the kind, `pavement` half the length along u, `half_width` half the width along v."""
     hl, hw = f.pavement, f.half_width
     kind = f.lanes
@@ -224,7 +232,9 @@ def _sport(f, u, v, x, y, season, detail):  # type: ignore[no-untyped-def]  # no
         if kind == 1:
             px, py = hl - 6.1, hw - 3.5
             if a <= px + 0.1 and c <= py + 0.1:
-                line += stripe(a - px, 0.06, detail) + stripe(c - py, 0.06, detail) + stripe(c - 0.75 * py, 0.06, detail)
+                line += (
+                    stripe(a - px, 0.06, detail) + stripe(c - py, 0.06, detail) + stripe(c - 0.75 * py, 0.06, detail)
+                )
                 line += stripe(u, 0.08, detail)
                 if c < 0.75 * py:
                     line += stripe(a - 0.54 * px, 0.06, detail)
@@ -232,13 +242,26 @@ def _sport(f, u, v, x, y, season, detail):  # type: ignore[no-untyped-def]  # no
                     line += stripe(v, 0.06, detail)
         elif a <= hl and c <= hw:
             line += stripe(a - hl + 0.4, 0.06, detail) + stripe(c - hw + 0.4, 0.06, detail) + stripe(u, 0.06, detail)
-            line += stripe(math.hypot(u, v) - 1.8, 0.06, detail) + stripe(math.hypot(a - hl + 1.6, v) - 6.2, 0.06, detail)
+            line += stripe(math.hypot(u, v) - 1.8, 0.06, detail) + stripe(
+                math.hypot(a - hl + 1.6, v) - 6.2, 0.06, detail
+            )
     line = min(1.0, line) * 0.9
     return r + (232.0 - r) * line, g + (232.0 - g) * line, b + (228.0 - b) * line
 
 
 @compiled
-def ground_colour(surface, row, features, x, y, u, v, junction, season, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def ground_colour(
+    surface: int,
+    row: int,
+    features: Table,
+    x: float,
+    y: float,
+    u: float,
+    v: float,
+    junction: float,
+    season: float,
+    detail: float,
+) -> Colour:
     """Colour of the ground, unlit.
 
     Args:
@@ -266,7 +289,7 @@ def ground_colour(surface, row, features, x, y, u, v, junction, season, detail):
         if f.kind == 0 and junction > 0.0:
             kerb = stripe(abs(u) - f.half_width - 0.12, 0.14, detail) * 0.5
             r, g, b = r + (205.0 - r) * kerb, g + (203.0 - g) * kerb, b + (196.0 - b) * kerb
-    elif surface == GRASS or surface == PARK:
+    elif surface in (GRASS, PARK):
         if f.kind == 0 or f.kind == 2:
             r, g, b = 92.0, 112.0, 62.0
         r, g, b = _grass(r, g, b, x, y, season, 0.8 if surface == PARK else 0.2, detail)
@@ -323,16 +346,16 @@ def ground_colour(surface, row, features, x, y, u, v, junction, season, detail):
         r, g, b = r + (80.0 - r) * green, g + (112.0 - g) * green, b + (54.0 - b) * green
     else:
         r, g, b = _paving(r, g, b, x, y, u, v, 2.4, detail)
-    return np.float32(r), np.float32(g), np.float32(b)
+    return float(r), float(g), float(b)
 
 
 @compiled
-def roof_height(parts, i, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def roof_height(parts: Table, i: int, x: float, y: float) -> float:
     """Absolute height in metres of the roof of part `i` above a point of its footprint."""
     p = parts[i]
     rise = p.rise
     if rise <= 0.0:
-        return np.float32(p.eave)
+        return float(p.eave)
     dx, dy = x - p.centre[0], y - p.centre[1]
     along = (dx * p.axis[0] + dy * p.axis[1]) / p.half_length
     across = (dy * p.axis[0] - dx * p.axis[1]) / p.half_width
@@ -352,26 +375,26 @@ def roof_height(parts, i, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001
     elif kind == 6:
         saw = across * p.half_width / 7.0
         share = saw - math.floor(saw)
-    return np.float32(p.eave + rise * share)
+    return float(p.eave + rise * share)
 
 
 @compiled
-def roof_colour(parts, i, x, y, detail):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def roof_colour(parts: Table, i: int, x: float, y: float, detail: float) -> Colour:
     """Colour of the roof of part `i`, unlit, 0..255: tiles and ridges, or a flat roof with its hatches and ducts."""
     p = parts[i]
     r, g, b = p.roof_colour[0], p.roof_colour[1], p.roof_colour[2]
     if p.facade == 8:
         shade = 0.75 + 0.5 * value_noise(x * 1.1, y * 1.1, 91) if p.material == 5 and p.half_width > 0.2 else 1.0
-        return np.float32(r * shade), np.float32(g * shade), np.float32(b * shade)
+        return float(r * shade), float(g * shade), float(b * shade)
     dx, dy = x - p.centre[0], y - p.centre[1]
     along = dx * p.axis[0] + dy * p.axis[1]
     across = dy * p.axis[0] - dx * p.axis[1]
-    seed = np.int64(p.seed % 65521)
+    seed = int(p.seed % 65521)
     kind = p.roof
     shade = 0.92 + 0.16 * value_noise(x * 0.25, y * 0.25, 93)
     small = p.half_length * p.half_width < 16.0
     if kind == 1 or kind == 2 or kind == 3 or kind == 4:
-        shade *= 0.95 + 0.1 * hash01(int(math.floor(along * 1.5)), int(math.floor(across * 2.5)) + seed)
+        shade *= 0.95 + 0.1 * hash01(math.floor(along * 1.5), math.floor(across * 2.5) + seed)
         if detail < 0.35:
             shade *= 1.0 - 0.25 * dashes(across, 0.35, 0.06, detail)
         if kind == 1 or kind == 2:
@@ -391,7 +414,9 @@ def roof_colour(parts, i, x, y, detail):  # type: ignore[no-untyped-def]  # noqa
                 r, g, b = r + (132.0 - r) * stack, g + (104.0 - g) * stack, b + (90.0 - b) * stack
         if p.facade == 5:
             shade *= 0.96 + 0.08 * dashes(along, 1.2, 0.6, detail)
-            light = dashes(along + 1.0, 8.0, 1.6, detail) * stripe(abs(across) - 0.5 * p.half_width, 0.28 * p.half_width, detail)
+            light = dashes(along + 1.0, 8.0, 1.6, detail) * stripe(
+                abs(across) - 0.5 * p.half_width, 0.28 * p.half_width, detail
+            )
             r, g, b = r + (208.0 - r) * light * 0.6, g + (216.0 - g) * light * 0.6, b + (218.0 - b) * light * 0.6
     elif kind == 6:
         saw = across / 7.0
@@ -401,7 +426,7 @@ def roof_colour(parts, i, x, y, detail):  # type: ignore[no-untyped-def]  # noqa
         shade *= 0.97 + 0.06 * dashes(along, 2.4, 1.2, detail)
     elif kind == 5:
         rib = math.atan2(across, along) * 12.0 / math.pi
-        shade *= 0.96 + 0.08 * (1.0 if int(math.floor(rib)) & 1 else 0.0)
+        shade *= 0.96 + 0.08 * (1.0 if math.floor(rib) & 1 else 0.0)
     elif not small:
         seam = 5.0 + seed % 4
         shade *= 1.0 - 0.07 * min(1.0, dashes(along, seam, 0.25, detail) + dashes(across, seam * 1.7, 0.25, detail))
@@ -427,38 +452,48 @@ def roof_colour(parts, i, x, y, detail):  # type: ignore[no-untyped-def]  # noqa
         elif inside and seed % 23 == 0:
             panel = dashes(across, 2.2, 1.3, detail) * dashes(along, 1.7, 1.6, detail)
             r, g, b = r + (42.0 - r) * panel, g + (52.0 - g) * panel, b + (78.0 - b) * panel
-    return np.float32(min(250.0, r * shade)), np.float32(min(250.0, g * shade)), np.float32(min(250.0, b * shade))
+    return float(min(250.0, r * shade)), float(min(250.0, g * shade)), float(min(250.0, b * shade))
 
 
 @compiled
-def leaf_cover(kind, season):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def leaf_cover(kind: int, season: float) -> float:
     """Share of its leaves a plant bears, 0..1."""
     if kind == 1 or kind == 3:
-        return np.float32(1.0)
+        return 1.0
     distance = min(abs(season - 1.2), abs(season - 5.2))
     cover = max(0.0, min(1.0, 2.05 - 1.1 * distance))
-    return np.float32(max(cover, 0.55) if kind == 4 else cover)
+    return float(max(cover, 0.55) if kind == 4 else cover)
 
 
 @compiled
-def plant_colour(kind, hue, season):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def plant_colour(kind: int, hue: float, season: float) -> Colour:
     """Colour of a plant's leaves, or of its bare twigs in winter, unlit, 0..255."""
     r, g, b = 64.0 + 34.0 * hue, 96.0 + 22.0 * hue, 44.0 + 12.0 * (1.0 - hue)
     if kind == 1:
-        return np.float32(40.0 + 22.0 * hue), np.float32(70.0 + 18.0 * hue), np.float32(46.0 + 12.0 * hue)
+        return float(40.0 + 22.0 * hue), float(70.0 + 18.0 * hue), float(46.0 + 12.0 * hue)
     if kind == 3:
-        return np.float32(78.0 + 20.0 * hue), np.float32(108.0 + 14.0 * hue), np.float32(56.0)
+        return float(78.0 + 20.0 * hue), float(108.0 + 14.0 * hue), 56.0
     spring = max(0.0, 1.0 - abs(season - 0.3) * 1.6)
     autumn = max(0.0, 1.0 - abs(season - 2.25) * 1.5) * min(1.0, 0.35 + 1.2 * hue)
     r, g, b = r + spring * 22.0, g + spring * 20.0, b + spring * 6.0
     gold = 0.25 + 0.75 * math.fabs(math.sin(hue * 37.0))
     r, g, b = r + (176.0 - r) * autumn, g + ((70.0 + 76.0 * gold) - g) * autumn, b + (44.0 - b) * autumn
     bare = 1.0 - leaf_cover(kind, season)
-    return np.float32(r + (112.0 - r) * bare), np.float32(g + (100.0 - g) * bare), np.float32(b + (88.0 - b) * bare)
+    return float(r + (112.0 - r) * bare), float(g + (100.0 - g) * bare), float(b + (88.0 - b) * bare)
 
 
 @compiled
-def ground_at(surface, feature, features, u, v, junction, size, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def ground_at(
+    surface: Bytes,
+    feature: Ints,
+    features: Table,
+    u: Floats,
+    v: Floats,
+    junction: Floats,
+    size: float,
+    x: float,
+    y: float,
+) -> tuple[int, int, float, float, float]:
     """The ground's fields at any point between texel centres.
 
     Coordinates are continued linearly within a feature; along streets the kerb runs where the carriageway's width says,
@@ -475,11 +510,11 @@ def ground_at(surface, feature, features, u, v, junction, size, x, y):  # type: 
     place_u, place_v, near = u[row, col], v[row, col], junction[row, col]
     base_u, base_v, base_near = place_u, place_v, near
     for axis in range(2):
-        rest = np.float32(fc - col - 0.5) if axis == 0 else np.float32(fr - row - 0.5)
+        rest = fc - col - 0.5 if axis == 0 else fr - row - 0.5
         if abs(rest) < 0.04:
             continue
         side = 1 if rest > 0.0 else -1
-        for turn in range(2):
+        for _turn in range(2):
             r, c = (row, col + side) if axis == 0 else (row + side, col)
             if r >= 0 and c >= 0 and r < texels and c < texels and feature[r, c] == owner:
                 du, dv, dj = u[r, c] - base_u, v[r, c] - base_v, junction[r, c] - base_near
@@ -493,15 +528,23 @@ def ground_at(surface, feature, features, u, v, junction, size, x, y):  # type: 
             side = -side
     if features[owner].kind == 0 and near > 0.5 and features[owner].lanes > 0:
         outside = abs(place_u) - features[owner].half_width
-        if outside < 0.0 and outside > -0.8 and (kind == PAVEMENT or kind == GRASS):
+        if outside < 0.0 and outside > -0.8 and (kind in (PAVEMENT, GRASS)):
             kind = ROAD
         elif outside >= 0.0 and outside < 0.8 and kind == ROAD:
             r, c = row, col
             step = 1 if place_u > 0.0 else -1
             kind = PAVEMENT
             if row > 0 and col > 0 and row < texels - 1 and col < texels - 1:
-                gx = u[row, col + 1] - u[row, col - 1] if feature[row, col + 1] == owner and feature[row, col - 1] == owner else np.float32(0.0)
-                gy = u[row + 1, col] - u[row - 1, col] if feature[row + 1, col] == owner and feature[row - 1, col] == owner else np.float32(0.0)
+                gx = (
+                    u[row, col + 1] - u[row, col - 1]
+                    if feature[row, col + 1] == owner and feature[row, col - 1] == owner
+                    else 0.0
+                )
+                gy = (
+                    u[row + 1, col] - u[row - 1, col]
+                    if feature[row + 1, col] == owner and feature[row - 1, col] == owner
+                    else 0.0
+                )
                 r = row + (step if gy > 0.3 else (-step if gy < -0.3 else 0))
                 c = col + (step if gx > 0.3 else (-step if gx < -0.3 else 0))
                 if surface[r, c] == GRASS:

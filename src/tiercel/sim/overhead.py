@@ -9,12 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
-from tiercel.sim.materials import ground_at, ground_colour, hash01, leaf_cover, plant_colour, roof_colour, roof_height, value_noise
+from tiercel.sim.materials import (
+    Table,
+    ground_at,
+    ground_colour,
+    hash01,
+    leaf_cover,
+    plant_colour,
+    roof_colour,
+    roof_height,
+    value_noise,
+)
 from tiercel.sim.shadows import cast_shadows
 from tiercel.sim.vehicles import vehicle_at, vehicle_from_above
-from tiercel.sim.world import World
+from tiercel.sim.world import Bytes, Floats, Ints, World
 
 Image = NDArray[np.uint8]
+Array = NDArray[np.float64]
+Order = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,9 @@ def render_overhead(world: World, resolution: float = 0.5, *, day: int, look: Ov
     step = world.size / pixels
     azimuth, elevation = math.radians(look.sun_azimuth), math.radians(look.sun_elevation)
     shadow = cast_shadows(world, azimuth, elevation, look.season)
-    sun = np.array([math.sin(azimuth) * math.cos(elevation), math.cos(azimuth) * math.cos(elevation), math.sin(elevation)])
+    sun = np.array(
+        [math.sin(azimuth) * math.cos(elevation), math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
+    )
     image = np.empty((pixels, pixels, 3), np.uint8)
     light = np.array([look.sky, look.shade_tint, look.season, look.snow])
     _draw_surfaces(
@@ -103,13 +117,15 @@ def render_overhead(world: World, resolution: float = 0.5, *, day: int, look: Ov
     )  # fmt: skip
     _draw_vehicles(image, step, world.size, world.slots, day, shadow, sun, light)
     order = np.argsort(world.plants["ground"] + world.plants["height"])
-    _draw_plants(image, step, world.size, world.plants, order, world.building, world.parts, world.ground, shadow, sun, light)
+    _draw_plants(
+        image, step, world.size, world.plants, order, world.building, world.parts, world.ground, shadow, sun, light
+    )
     tone = np.array([look.contrast, look.saturation, look.gamma, look.haze, look.blur, look.noise])
     return _expose(image, np.array(look.gains), tone, look.seed)
 
 
 @compiled
-def _lit(r, g, b, sunlit, facing, light):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _lit(r: float, g: float, b: float, sunlit: bool, facing: float, light: Array) -> tuple[float, float, float]:
     """Colour under sun and sky; `facing` is the sun's light on the surface as a share of that on flat ground."""
     sky, tint = light[0], light[1]
     direct = (1.0 - sky) * facing if sunlit else 0.0
@@ -119,7 +135,7 @@ def _lit(r, g, b, sunlit, facing, light):  # type: ignore[no-untyped-def]  # noq
 
 
 @compiled
-def _inside(parts, corners, i, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _inside(parts: Table, corners: Floats, i: int, x: float, y: float) -> float:
     """Distance in metres of a point to the nearest wall of a part, negative outside."""
     low, high = parts[i].start, parts[i].start + parts[i].count
     best = 1e9
@@ -131,9 +147,11 @@ def _inside(parts, corners, i, x, y):  # type: ignore[no-untyped-def]  # noqa: A
 
 
 @compiled
-def _draw_surfaces(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    image, step, size, surface, feature, features, u, v, junction, building, parts, corners, ground, shadow, sun, light,  # noqa: ANN001
-):  # fmt: skip
+def _draw_surfaces(
+    image: Image, step: float, size: float, surface: Bytes, feature: Ints, features: Table,
+    u: Floats, v: Floats, junction: Floats, building: Ints, parts: Table, corners: Floats, ground: Floats,
+    shadow: Floats, sun: Array, light: Array,
+) -> None:  # fmt: skip
     """Ground and roofs; pixels at edges are the mean of four points, all others one."""
     pixels, texels = image.shape[0], surface.shape[0]
     season, snow = light[2], light[3]
@@ -145,19 +163,17 @@ def _draw_surfaces(  # type: ignore[no-untyped-def]  # noqa: ANN202
             tc = min(texels - 1, int((col + 0.5) * scale))
             kind, held = surface[tr, tc], building[tr, tc]
             r0, r1, c0, c1 = max(tr - 1, 0), min(tr + 1, texels - 1), max(tc - 1, 0), min(tc + 1, texels - 1)
-            edge = (
-                building[r0, c0] != held or building[r0, c1] != held or building[r1, c0] != held or building[r1, c1] != held
-                or building[tr, c0] != held or building[tr, c1] != held
-                or (held == 0 and (surface[r0, tc] != kind or surface[r1, tc] != kind or surface[tr, c0] != kind or surface[tr, c1] != kind))
-            )  # fmt: skip
+            edge = False
+            for r, c in ((r0, c0), (r0, c1), (r1, c0), (r1, c1), (tr, c0), (tr, c1), (r0, tc), (r1, tc)):
+                edge = edge or building[r, c] != held or (held == 0 and surface[r, c] != kind)
             count = 0
             if held > 0:
                 candidates[0] = held
                 count = 1
             if edge:
-                for r in range(r0, r1 + 1):
-                    for c in range(c0, c1 + 1):
-                        other = building[r, c]
+                for near_row in range(r0, r1 + 1):
+                    for near_col in range(c0, c1 + 1):
+                        other = building[near_row, near_col]
                         if other > 0:
                             known = False
                             for k in range(count):
@@ -190,7 +206,10 @@ def _draw_surfaces(  # type: ignore[no-untyped-def]  # noqa: ANN202
                             gx = (roof_height(parts, part, x + 0.15, y) - roof_height(parts, part, x - 0.15, y)) / 0.3
                             gy = (roof_height(parts, part, x, y + 0.15) - roof_height(parts, part, x, y - 0.15)) / 0.3
                             if gx * gx + gy * gy < 16.0:
-                                facing = max(0.0, (sun[2] - gx * sun[0] - gy * sun[1]) / math.sqrt(1.0 + gx * gx + gy * gy)) / sun[2]
+                                facing = (
+                                    max(0.0, (sun[2] - gx * sun[0] - gy * sun[1]) / math.sqrt(1.0 + gx * gx + gy * gy))
+                                    / sun[2]
+                                )
                                 facing = min(1.6, facing)
                         elif rim < 0.45 and parts[part].facade != 8 and parts[part].half_width > 3.0:
                             r, g, b = r * 1.12 + 6.0, g * 1.12 + 6.0, b * 1.12 + 6.0
@@ -214,7 +233,9 @@ def _draw_surfaces(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 
 @compiled
-def _draw_vehicles(image, step, size, slots, day, shadow, sun, light):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _draw_vehicles(
+    image: Image, step: float, size: float, slots: Table, day: int, shadow: Floats, sun: Array, light: Array
+) -> None:
     """Vehicles of the day, each with its own small shadow."""
     pixels, texels = image.shape[0], shadow.shape[0]
     reach_x, reach_y = -sun[0] / sun[2], -sun[1] / sun[2]
@@ -253,8 +274,11 @@ def _draw_vehicles(image, step, size, slots, day, shadow, sun, light):  # type: 
 
 
 @compiled
-def _draw_plants(image, step, size, plants, order, building, parts, ground, shadow, sun, light):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Crowns from the lowest to the highest: clumps of leaves, lit from the sun's side; bare crowns let the ground through."""
+def _draw_plants(
+    image: Image, step: float, size: float, plants: Table, order: Order, building: Ints, parts: Table, ground: Floats,
+    shadow: Floats, sun: Array, light: Array,
+) -> None:  # fmt: skip
+    """Crowns from the lowest to the highest: clumps of leaves, lit from the sun's side; bare ones are half clear."""
     pixels, texels = image.shape[0], shadow.shape[0]
     season, snow = light[2], light[3]
     for n in range(len(order)):
@@ -296,7 +320,9 @@ def _draw_plants(image, step, size, plants, order, building, parts, ground, shad
                 sunlit = shadow[tr, tc] + ground[tr, tc] < height + 1.0
                 facing = max(0.12, (nx * sun[0] + ny * sun[1] + nz * sun[2]) * 1.05)
                 tone = (0.68 + 0.55 * clump) * (0.8 + 0.2 * nz)
-                r, g, b = _lit(red * tone, green * tone, blue * tone, sunlit, min(1.3, facing / (0.35 + 0.65 * sun[2])), light)
+                r, g, b = _lit(
+                    red * tone, green * tone, blue * tone, sunlit, min(1.3, facing / (0.35 + 0.65 * sun[2])), light
+                )
                 if snow > 0.0:
                     frost = snow * 0.4 * clump
                     r, g, b = r + (225.0 - r) * frost, g + (228.0 - g) * frost, b + (232.0 - b) * frost
@@ -306,7 +332,7 @@ def _draw_plants(image, step, size, plants, order, building, parts, ground, shad
 
 
 @compiled
-def _expose(image, gains, tone, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _expose(image: Image, gains: Array, tone: Array, seed: int) -> Image:
     """Through the sensor: blur, haze, gains, saturation, contrast, gamma, noise."""
     rows, cols = image.shape[0], image.shape[1]
     contrast, saturation, gamma, haze, blur, noise = tone[0], tone[1], tone[2], tone[3], tone[4], tone[5]
@@ -326,13 +352,15 @@ def _expose(image, gains, tone, seed):  # type: ignore[no-untyped-def]  # noqa: 
         for col in range(cols):
             a, b = max(0, col - 1), min(cols - 1, col + 1)
             for c in range(3):
-                across[slot, col, c] = middle * image[source, col, c] + side * (np.float32(image[source, a, c]) + image[source, b, c])
+                across[slot, col, c] = middle * image[source, col, c] + side * (
+                    float(image[source, a, c]) + float(image[source, b, c])
+                )
         if row < 0:
             continue
         above = (row + 2) % 3 if row > 0 else row % 3
         here = row % 3
         for col in range(cols):
-            grey = np.float32(0.0)
+            grey = 0.0
             for c in range(3):
                 level = middle * across[here, col, c] + side * (across[above, col, c] + across[slot, col, c])
                 level = (level * (1.0 - haze) + 225.0 * haze) * gains[c]

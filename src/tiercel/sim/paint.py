@@ -1,4 +1,4 @@
-"""From plan and lots to the raster fields of a world: which street or lot owns a texel, and where in it the texel lies."""
+"""From plan and lots to raster fields: which street or lot owns a texel, and where in it the texel lies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from tiercel.sim.compiled import compiled
 from tiercel.sim.plan import Plan, Rank
 from tiercel.sim.site import Patch
 from tiercel.sim.world import TEXEL, Bytes, Floats, Ints
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Table = NDArray[np.void]
 
 ROAD, PAVEMENT, GRASS, PARK, PLAZA, PARKING, WATER, SPORT, PATH, GRAVEL, SOIL, YARD = range(12)
 BRIDGE, RIVER_RANK, RAIL_RANK = 8, int(Rank.RIVER), int(Rank.RAIL)
@@ -41,20 +45,20 @@ class Lines:
         roundabouts: (K, 4) centre, inner and outer radius of each roundabout.
     """
 
-    points: NDArray[np.float64]
-    tangents: NDArray[np.float64]
-    along: NDArray[np.float64]
+    points: Array
+    tangents: Array
+    along: Array
     first: Ints
-    shape: NDArray[np.float64]
+    shape: Array
     rank: Ints
     marking: Ints
     lanes: Ints
     node_first: Ints
-    node_along: NDArray[np.float64]
-    node_reach: NDArray[np.float64]
-    roundabouts: NDArray[np.float64]
+    node_along: Array
+    node_reach: Array
+    roundabouts: Array
 
-    def at(self, street: int | NDArray[np.int64], along: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def at(self, street: int | NDArray[np.int64], along: Array) -> tuple[Array, Array]:
         """Points (n, 2) and unit tangents (n, 2) at distances along streets."""
         offset = 1.0e5 * np.arange(len(self.first) - 1)
         keys = self.along + np.repeat(offset, np.diff(self.first))
@@ -66,8 +70,8 @@ class Lines:
 
 def draw_lines(plan: Plan, spacing: float = 6.0) -> Lines:
     """Bend all streets of a plan to the ground and measure their junctions."""
-    shares: list[NDArray[np.float64]] = []
-    flat: list[NDArray[np.float64]] = []
+    shares: list[Array] = []
+    flat: list[Array] = []
     for street in plan.streets:
         count = max(2, math.ceil(math.dist(street.start, street.end) / spacing) + 1)
         share = np.linspace(0.0, 1.0, count)[:, None]
@@ -76,7 +80,12 @@ def draw_lines(plan: Plan, spacing: float = 6.0) -> Lines:
     first = np.concatenate([[0], np.cumsum([len(share) for share in shares])]).astype(np.int32)
     points = plan.warp(np.concatenate(flat))
     beyond = np.concatenate(flat)
-    step = np.concatenate([np.repeat((line[-1:] - line[:1]) / max(1e-9, float(np.hypot(*(line[-1] - line[0])))), len(line), axis=0) for line in flat])
+    step = np.concatenate(
+        [
+            np.repeat((line[-1:] - line[:1]) / max(1e-9, float(np.hypot(*(line[-1] - line[0])))), len(line), axis=0)
+            for line in flat
+        ]
+    )
     tangents = plan.warp(beyond + 0.5 * step) - plan.warp(beyond - 0.5 * step)
     tangents /= np.maximum(1e-9, np.hypot(tangents[:, 0], tangents[:, 1]))[:, None]
     pieces = np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T)
@@ -94,7 +103,7 @@ def draw_lines(plan: Plan, spacing: float = 6.0) -> Lines:
     return lines
 
 
-def _roundabouts(plan: Plan) -> NDArray[np.float64]:
+def _roundabouts(plan: Plan) -> Array:
     nodes = [node for node in plan.nodes if node.radius > 0.0]
     if not nodes:
         return np.zeros((0, 4))
@@ -103,7 +112,7 @@ def _roundabouts(plan: Plan) -> NDArray[np.float64]:
     return np.array(rows, np.float64)
 
 
-def _measure_junctions(plan: Plan, lines: Lines, shares: list[NDArray[np.float64]]) -> None:
+def _measure_junctions(plan: Plan, lines: Lines, shares: list[Array]) -> None:
     """Fill in where along each street its junctions are, and how far each reaches."""
     node_first, node_along, node_reach = [0], [], []
     for index, street in enumerate(plan.streets):
@@ -129,8 +138,8 @@ def _measure_junctions(plan: Plan, lines: Lines, shares: list[NDArray[np.float64
     lines.node_along, lines.node_reach = np.array(node_along, np.float64), np.array(node_reach, np.float64)
 
 
-def _tangent(lines: Lines, shares: list[NDArray[np.float64]], street: int, position: float) -> tuple[float, float]:
-    k = lines.first[street] + int(round(position * (len(shares[street]) - 1)))
+def _tangent(lines: Lines, shares: list[Array], street: int, position: float) -> tuple[float, float]:
+    k = lines.first[street] + round(position * (len(shares[street]) - 1))
     return float(lines.tangents[k, 0]), float(lines.tangents[k, 1])
 
 
@@ -145,7 +154,18 @@ def paint_patches(patches: list[Patch], size: float, surface: Bytes, feature: In
 
 
 @compiled
-def _fill_polygons(corners, first, kinds, rows, frames, size, surface, feature, u, v):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _fill_polygons(
+    corners: Array,
+    first: Ints,
+    kinds: Bytes,
+    rows: Ints,
+    frames: Array,
+    size: float,
+    surface: Bytes,
+    feature: Ints,
+    u: Floats,
+    v: Floats,
+) -> None:
     """Scan-line fill of polygons, convex or not, by the even-odd rule at texel centres."""
     texels = surface.shape[0]
     cuts = np.empty(256, np.float64)
@@ -155,8 +175,8 @@ def _fill_polygons(corners, first, kinds, rows, frames, size, surface, feature, 
         for k in range(low, high):
             top = max(top, corners[k, 1])
             bottom = min(bottom, corners[k, 1])
-        row0 = max(0, int(math.ceil((size - top) / TEXEL - 0.5)))
-        row1 = min(texels - 1, int(math.floor((size - bottom) / TEXEL - 0.5)))
+        row0 = max(0, math.ceil((size - top) / TEXEL - 0.5))
+        row1 = min(texels - 1, math.floor((size - bottom) / TEXEL - 0.5))
         ox, oy, ax, ay = frames[p, 0], frames[p, 1], frames[p, 2], frames[p, 3]
         for row in range(row0, row1 + 1):
             y = size - (row + 0.5) * TEXEL
@@ -175,8 +195,8 @@ def _fill_polygons(corners, first, kinds, rows, frames, size, surface, feature, 
                     j -= 1
                 cuts[j] = value
             for i in range(0, count - 1, 2):
-                col0 = max(0, int(math.ceil(cuts[i] / TEXEL - 0.5)))
-                col1 = min(texels - 1, int(math.floor(cuts[i + 1] / TEXEL - 0.5)))
+                col0 = max(0, math.ceil(cuts[i] / TEXEL - 0.5))
+                col1 = min(texels - 1, math.floor(cuts[i + 1] / TEXEL - 0.5))
                 for col in range(col0, col1 + 1):
                     dx, dy = (col + 0.5) * TEXEL - ox, y - oy
                     surface[row, col] = kinds[p]
@@ -186,7 +206,15 @@ def _fill_polygons(corners, first, kinds, rows, frames, size, surface, feature, 
 
 
 def paint_streets(
-    lines: Lines, row_of_street: Ints, row_of_roundabout: Ints, size: float, surface: Bytes, feature: Ints, u: Floats, v: Floats, junction: Floats
+    lines: Lines,
+    row_of_street: Ints,
+    row_of_roundabout: Ints,
+    size: float,
+    surface: Bytes,
+    feature: Ints,
+    u: Floats,
+    v: Floats,
+    junction: Floats,
 ) -> Bytes:
     """Paint streets, river and roundabouts over the lots.
 
@@ -208,10 +236,11 @@ def paint_streets(
 
 
 @compiled
-def _lay_streets(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    points, tangents, along, first, shape, rank, marking, lanes, node_first, node_along, node_reach, rows, size,  # noqa: ANN001
-    surface, feature, u, v, junction, nearest, second, deck,  # noqa: ANN001
-):  # fmt: skip
+def _lay_streets(
+    points: Array, tangents: Array, along: Array, first: Ints, shape: Array, rank: Ints, marking: Ints, lanes: Ints,
+    node_first: Ints, node_along: Array, node_reach: Array, rows: Ints, size: float,
+    surface: Bytes, feature: Ints, u: Floats, v: Floats, junction: Floats, nearest: Floats, second: Floats, deck: Bytes,
+) -> None:  # fmt: skip
     """Paint every street segment by segment: a texel goes to the carriageway of highest rank, else to the nearest."""
     texels = surface.shape[0]
     owner = np.full((texels, texels), -1, np.int32)
@@ -251,11 +280,13 @@ def _lay_streets(  # type: ignore[no-untyped-def]  # noqa: ANN202
                             continue
                         place = along[k] + length * before / (before + after)
                         if is_river:
-                            wave = half * (1.0 + 0.1 * math.sin(place * 0.021 + side * 0.0) + 0.05 * math.sin(place * 0.053))
+                            wave = half * (
+                                1.0 + 0.1 * math.sin(place * 0.021 + side * 0.0) + 0.05 * math.sin(place * 0.053)
+                            )
                             gap = abs(side) - wave
                             held = surface[row, col]
                             current = owner[row, col]
-                            if current >= 0 and rank[current] >= BRIDGE and (held == ROAD or held == PAVEMENT or held == GRASS or held == GRAVEL):
+                            if current >= 0 and rank[current] >= BRIDGE and (held in (ROAD, PAVEMENT, GRASS, GRAVEL)):
                                 if gap < 1.0:
                                     deck[row, col] = 1
                                 continue
@@ -303,9 +334,7 @@ def _lay_streets(  # type: ignore[no-untyped-def]  # noqa: ANN202
                                 kind = PLAZA
                             elif marking[s] & MEDIAN_BIT and abs(side) < MEDIAN_HALF - 0.2 and distance > 6.0:
                                 kind = GRASS
-                        elif gap < verge and distance > 3.0:
-                            kind = GRASS
-                        elif rank[s] % BRIDGE == RAIL_RANK:
+                        elif (gap < verge and distance > 3.0) or rank[s] % BRIDGE == RAIL_RANK:
                             kind = GRASS
                         else:
                             kind = PAVEMENT
@@ -313,20 +342,22 @@ def _lay_streets(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 
 @compiled
-def _round_corners(surface, junction, nearest, second):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _round_corners(surface: Bytes, junction: Floats, nearest: Floats, second: Floats) -> None:
     """Round the kerb where two streets meet: the corner between two carriageways becomes road outside a circle."""
     rows, cols = surface.shape
     for row in range(rows):
         for col in range(cols):
             a, b = nearest[row, col], second[row, col]
-            if a >= 0.0 and a < CORNER and b >= 0.0 and b < CORNER and junction[row, col] < 5.0 and surface[row, col] == PAVEMENT:
-                if (CORNER - a) ** 2 + (CORNER - b) ** 2 > CORNER * CORNER:
-                    surface[row, col] = ROAD
-                    junction[row, col] = min(junction[row, col], np.float32(-0.5))
+            corner = 0.0 <= a < CORNER and 0.0 <= b < CORNER and junction[row, col] < 5.0
+            if corner and surface[row, col] == PAVEMENT and (CORNER - a) ** 2 + (CORNER - b) ** 2 > CORNER * CORNER:
+                surface[row, col] = ROAD
+                junction[row, col] = min(junction[row, col], -0.5)
 
 
 @compiled
-def _lay_roundabouts(roundabouts, rows, size, surface, feature, u, v, junction):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _lay_roundabouts(
+    roundabouts: Array, rows: Ints, size: float, surface: Bytes, feature: Ints, u: Floats, v: Floats, junction: Floats
+) -> None:
     """Paint roundabouts: a ring of road about a green island, a pavement around it between the arms."""
     texels = surface.shape[0]
     for k in range(roundabouts.shape[0]):
@@ -338,7 +369,9 @@ def _lay_roundabouts(roundabouts, rows, size, surface, feature, u, v, junction):
                 r = math.hypot(dx, dy)
                 if r > reach or (r > outer and surface[row, col] == ROAD):
                     continue
-                surface[row, col] = ROAD if r > inner and r < outer else (PAVEMENT if r >= outer or r > inner - 1.2 else GRASS)
+                surface[row, col] = (
+                    ROAD if r > inner and r < outer else (PAVEMENT if r >= outer or r > inner - 1.2 else GRASS)
+                )
                 feature[row, col] = rows[k]
                 u[row, col] = r - 0.5 * (inner + outer)
                 v[row, col] = math.atan2(dy, dx) * 0.5 * (inner + outer)
@@ -346,7 +379,7 @@ def _lay_roundabouts(roundabouts, rows, size, surface, feature, u, v, junction):
 
 
 @compiled
-def _fill_gaps(surface, feature, u, v):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _fill_gaps(surface: Bytes, feature: Ints, u: Floats, v: Floats) -> None:
     """Give texels that no polygon covered to the neighbour on their left, or above."""
     rows, cols = surface.shape
     for row in range(rows):
@@ -361,7 +394,7 @@ def _fill_gaps(surface, feature, u, v):  # type: ignore[no-untyped-def]  # noqa:
 
 
 @compiled
-def blocked_parts(corners, starts, counts, size, surface):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def blocked_parts(corners: Array, starts: Indices, counts: Indices, size: float, surface: Bytes) -> Floats:
     """Share of each part's footprint that lies on carriageways, rails or water, (parts,) float32."""
     texels = surface.shape[0]
     share = np.zeros(len(starts), np.float32)
@@ -386,14 +419,14 @@ def blocked_parts(corners, starts, counts, size, surface):  # type: ignore[no-un
                     total += 1
                     if row >= 0 and col >= 0 and row < texels and col < texels:
                         kind = surface[row, col]
-                        if kind == ROAD or kind == WATER:
+                        if kind in (ROAD, WATER):
                             bad += 1
         share[p] = bad / max(1, total) if total > 0 else 0.0
     return share
 
 
 @compiled
-def paint_parts(corners, parts, size, building):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def paint_parts(corners: Floats, parts: Table, size: float, building: Ints) -> None:
     """Write 1 + row of the highest part that touches each texel into (N, N) int32 `building`."""
     texels = building.shape[0]
     for p in range(len(parts)):
@@ -422,7 +455,10 @@ def paint_parts(corners, parts, size, building):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def lay_ground(ground, surface, feature, deck, grid, step, origin, level, bridge_level, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def lay_ground(
+    ground: Floats, surface: Bytes, feature: Ints, deck: Bytes, grid: Floats, step: float, origin: float, level: Floats,
+    bridge_level: float, size: float,
+) -> None:  # fmt: skip
     """Fill (N, N) `ground` from a coarse grid of heights; water lies flat at the level of its feature, bridges too."""
     texels = ground.shape[0]
     for row in range(texels):
@@ -436,19 +472,19 @@ def lay_ground(ground, surface, feature, deck, grid, step, origin, level, bridge
 
 
 @compiled
-def height_at(grid, step, origin, x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Height of the terrain by linear interpolation; grid row 0 is in the south, its first point at (origin, origin)."""
+def height_at(grid: Floats, step: float, origin: float, x: float, y: float) -> float:
+    """Height of the terrain by linear interpolation; the grid's first point, in the south-west, is (origin, origin)."""
     fx, fy = (x - origin) / step, (y - origin) / step
     col = min(max(int(fx), 0), grid.shape[1] - 2)
     row = min(max(int(fy), 0), grid.shape[0] - 2)
     fx, fy = fx - col, fy - row
     low = grid[row, col] * (1.0 - fx) + grid[row, col + 1] * fx
     high = grid[row + 1, col] * (1.0 - fx) + grid[row + 1, col + 1] * fx
-    return np.float32(low * (1.0 - fy) + high * fy)
+    return float(low * (1.0 - fy) + high * fy)
 
 
 @compiled
-def heights_at(grid, step, origin, places):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def heights_at(grid: Floats, step: float, origin: float, places: Array) -> Floats:
     """Heights of the terrain at (n, 2) places, (n,) float32."""
     heights = np.empty(len(places), np.float32)
     for i in range(len(places)):

@@ -228,7 +228,9 @@ class _Planner:
             self.nodes.append(Node(place))
         return self.node_at[key]
 
-    def cut(self, blocks: list[Block], angle: float, through: Point, make: Callable[[Block], Street], least: float = 0.0) -> list[Block]:
+    def cut(
+        self, blocks: list[Block], angle: float, through: Point, make: Callable[[Block], Street], least: float = 0.0
+    ) -> list[Block]:
         """Cut every block that a line crosses, and lay a street along each cut.
 
         Args:
@@ -334,7 +336,9 @@ class _Planner:
     def line(self, rank: Rank, half_width: float) -> Callable[[Block], Street]:
         """A maker of a river or a railway."""
         marking = Marking.TRAM if rank == Rank.RAIL else Marking(0)
-        return self._maker(rank, half_width, 0.0, 4.0 if rank == Rank.RAIL else 9.0, 0, marking, bridge=rank == Rank.RAIL)
+        return self._maker(
+            rank, half_width, 0.0, 4.0 if rank == Rank.RAIL else 9.0, 0, marking, bridge=rank == Rank.RAIL
+        )
 
     def _maker(
         self, rank: Rank, half_width: float, verge: float, pavement: float, lanes: int, marking: Marking, bridge: bool
@@ -347,7 +351,9 @@ def _weighted(rng: random.Random, weights: dict[District, float]) -> District:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def _arterials(planner: _Planner, blocks: list[Block], angle: float, river: tuple[float, float, float] | None, river_width: float) -> list[Block]:
+def _arterials(
+    planner: _Planner, blocks: list[Block], angle: float, river: tuple[float, float, float] | None, river_width: float
+) -> list[Block]:
     """Cut the sheet into quarters."""
     rng, size = planner.rng, planner.size
     middle = (size * rng.uniform(0.42, 0.58), size * rng.uniform(0.42, 0.58))
@@ -394,7 +400,9 @@ def _style_quarters(planner: _Planner, blocks: list[Block]) -> None:
         x = sum(p[0] for p in block.polygon) / len(block.polygon)
         y = sum(p[1] for p in block.polygon) / len(block.polygon)
         distance = math.hypot(x - centre[0], y - centre[1]) / span + rng.gauss(0.0, 0.04)
-        mix = character.centre_mix if distance < 0.22 else character.middle_mix if distance < 0.45 else character.edge_mix
+        mix = (
+            character.centre_mix if distance < 0.22 else character.middle_mix if distance < 0.45 else character.edge_mix
+        )
         block.style = _weighted(rng, mix)
         if area(block.polygon) < 6000.0 and block.style in (District.INDUSTRIAL, District.RETAIL, District.SLABS):
             block.style = District.INNER

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tiercel.sim.compiled import compiled
 from tiercel.sim.materials import hash01, lane_bounds, value_noise
 from tiercel.sim.paint import Lines
-from tiercel.sim.plan import Marking, Plan, Rank
+from tiercel.sim.plan import Marking, Plan, Rank, Street
 from tiercel.sim.site import Site
 from tiercel.sim.world import FURNITURE, PLANT, SLOT, TEXEL, Bytes, Floats, Furniture, Ints, Plant, Surface
 
@@ -27,7 +27,9 @@ def _texel(places: Array, size: float, texels: int) -> tuple[NDArray[np.int64], 
     return np.clip(row, 0, texels - 1), np.clip(col, 0, texels - 1), inside
 
 
-def _stations(lines: Lines, chosen: list[int], spacing: list[float], draw: np.random.Generator) -> tuple[NDArray[np.int64], Array, Array, Array]:
+def _stations(
+    lines: Lines, chosen: list[int], spacing: list[float], draw: np.random.Generator
+) -> tuple[NDArray[np.int64], Array, Array, Array]:
     """Evenly spaced stations along streets: street, metres along it, place (n, 2), tangent (n, 2)."""
     streets: list[NDArray[np.int64]] = []
     along: list[Array] = []
@@ -49,7 +51,9 @@ def _beside(places: Array, tangents: Array, offset: Array) -> Array:
 
 
 @compiled
-def _scatter(surface, feature, building, density, spacing, seed, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _scatter(
+    surface: Bytes, feature: Ints, building: Ints, density: Floats, spacing: float, seed: int, size: float
+) -> Floats:
     """Trees on a jittered grid, by the density of the ground's feature: (n, 3) x, y and a random number."""
     texels = surface.shape[0]
     cells = int(size / spacing)
@@ -79,7 +83,7 @@ def _scatter(surface, feature, building, density, spacing, seed, size):  # type:
             for dr in range(-4, 5, 4):
                 for dc in range(-4, 5, 4):
                     near = surface[row + dr, col + dc]
-                    if building[row + dr, col + dc] > 0 or near == ROAD or near == WATER or near == SPORT or near == PARKING:
+                    if building[row + dr, col + dc] > 0 or near in (ROAD, WATER, SPORT, PARKING):
                         clear = False
             if building[row, col] > 0 or surface[row - 1, col] == PATH or surface[row + 1, col] == PATH:
                 clear = False
@@ -90,7 +94,15 @@ def _scatter(surface, feature, building, density, spacing, seed, size):  # type:
 
 
 def plant_trees(
-    rng: random.Random, site: Site, plan: Plan, lines: Lines, size: float, surface: Bytes, feature: Ints, building: Ints, ground: Floats
+    rng: random.Random,
+    site: Site,
+    plan: Plan,
+    lines: Lines,
+    size: float,
+    surface: Bytes,
+    feature: Ints,
+    building: Ints,
+    ground: Floats,
 ) -> NDArray[np.void]:
     """Plant street trees, and trees in parks, gardens and yards.
 
@@ -101,7 +113,11 @@ def plant_trees(
     city = site.character
     density = np.array(site.density, np.float32)
     loose = _scatter(surface, feature, building, density, 4.6, rng.getrandbits(20), size).astype(np.float64)
-    chosen = [k for k, s in enumerate(plan.streets) if s.rank < Rank.RAIL and s.verge + s.pavement > 2.3 and rng.random() < min(0.95, 0.55 * city.trees)]
+    chosen = [
+        k
+        for k, s in enumerate(plan.streets)
+        if s.rank < Rank.RAIL and s.verge + s.pavement > 2.3 and rng.random() < min(0.95, 0.55 * city.trees)
+    ]
     spacing = [rng.uniform(7.5, 14.0) for _ in chosen]
     street, _, places, tangents = _stations(lines, chosen, spacing, draw)
     kind_of = {k: _street_kind(rng, site) for k in chosen}
@@ -115,7 +131,12 @@ def plant_trees(
     kinds = np.tile(np.array([kind_of[k] for k in street], np.int32), 2)
     heights = np.tile(np.array([height_of[k] for k in street]), 2)
     row, col, inside = _texel(alley, size, surface.shape[0])
-    allowed = np.isin(surface[row, col], (PAVEMENT, GRASS)) & (building[row, col] == 0) & inside & (draw.random(len(alley)) < 0.88)
+    allowed = (
+        np.isin(surface[row, col], (PAVEMENT, GRASS))
+        & (building[row, col] == 0)
+        & inside
+        & (draw.random(len(alley)) < 0.88)
+    )
     alley, kinds, heights = alley[allowed], kinds[allowed], heights[allowed]
     return _tree_table(draw, site, np.concatenate([alley, loose[:, :2]]), kinds, heights, ground, size)
 
@@ -128,7 +149,15 @@ def _street_kind(rng: random.Random, site: Site) -> int:
     return int(Plant.POPLAR) if u < city.palms + city.poplars * 0.5 else int(Plant.BROADLEAF)
 
 
-def _tree_table(draw: np.random.Generator, site: Site, places: Array, kinds: NDArray[np.int32], heights: Array, ground: Floats, size: float) -> NDArray[np.void]:
+def _tree_table(
+    draw: np.random.Generator,
+    site: Site,
+    places: Array,
+    kinds: NDArray[np.int32],
+    heights: Array,
+    ground: Floats,
+    size: float,
+) -> NDArray[np.void]:
     """Give every tree its kind, size and hue; those of alleys come first and keep theirs."""
     count, alleys = len(places), len(kinds)
     table = np.zeros(count, PLANT)
@@ -138,8 +167,16 @@ def _tree_table(draw: np.random.Generator, site: Site, places: Array, kinds: NDA
     kind = np.zeros(count, np.int32)
     kind[:alleys] = kinds
     u = draw.random(count - alleys)
-    conifers = 0.5 * site.character.conifers * (1.0 + np.sin(places[alleys:, 0] * 0.011) * np.sin(places[alleys:, 1] * 0.013))
-    kind[alleys:] = np.where(u < conifers, Plant.CONIFER, np.where(u > 0.86, Plant.BUSH, np.where(u > 0.86 - 0.2 * site.character.poplars, Plant.POPLAR, Plant.BROADLEAF)))
+    conifers = (
+        0.5 * site.character.conifers * (1.0 + np.sin(places[alleys:, 0] * 0.011) * np.sin(places[alleys:, 1] * 0.013))
+    )
+    kind[alleys:] = np.where(
+        u < conifers,
+        Plant.CONIFER,
+        np.where(
+            u > 0.86, Plant.BUSH, np.where(u > 0.86 - 0.2 * site.character.poplars, Plant.POPLAR, Plant.BROADLEAF)
+        ),
+    )
     height = np.empty(count)
     height[:alleys] = heights * draw.uniform(0.85, 1.15, alleys)
     height[alleys:] = 4.0 + 13.0 * draw.random(count - alleys) ** 1.3
@@ -155,7 +192,16 @@ def _tree_table(draw: np.random.Generator, site: Site, places: Array, kinds: NDA
 
 
 def furnish(
-    rng: random.Random, site: Site, plan: Plan, lines: Lines, rows: Ints, size: float, surface: Bytes, feature: Ints, building: Ints, ground: Floats
+    rng: random.Random,
+    site: Site,
+    plan: Plan,
+    lines: Lines,
+    rows: Ints,
+    size: float,
+    surface: Bytes,
+    feature: Ints,
+    building: Ints,
+    ground: Floats,
 ) -> tuple[NDArray[np.void], NDArray[np.void], Floats]:
     """Places of vehicles, street furniture, places of people.
 
@@ -172,19 +218,28 @@ def furnish(
 Context = tuple[float, Bytes, Ints, Ints, Floats]
 
 
-def _slots(rng: random.Random, draw: np.random.Generator, site: Site, plan: Plan, lines: Lines, rows: Ints, context: Context) -> NDArray[np.void]:
+def _may_park(street: Street) -> bool:
+    """Whether cars stand at the kerb: in marked bays, or along any local street wide enough."""
+    return bool(street.marking & Marking.PARKING_BAYS) or (street.rank == Rank.LOCAL and street.half_width > 3.0)
+
+
+def _slots(
+    rng: random.Random, draw: np.random.Generator, site: Site, plan: Plan, lines: Lines, rows: Ints, context: Context
+) -> NDArray[np.void]:
     """Kerb parking, car parks and driving lanes."""
     size, surface, feature, building, ground = context
     found: list[Array] = [np.array(site.slots, np.float64).reshape(-1, 4)]
     left = -1.0 if site.character.left_hand else 1.0
     for parked in (True, False):
         chosen = [
-            k for k, s in enumerate(plan.streets)
-            if s.rank < Rank.RAIL and s.lanes > 0 and (not parked or s.marking & Marking.PARKING_BAYS or (s.rank == Rank.LOCAL and s.half_width > 3.0))
-        ]  # fmt: skip
+            k for k, s in enumerate(plan.streets) if s.rank < Rank.RAIL and s.lanes > 0 and (not parked or _may_park(s))
+        ]
         spacing = [5.6 if plan.streets[k].marking & Marking.PARKING_BAYS else rng.uniform(9.0, 22.0) for k in chosen]
         if not parked:
-            spacing = [rng.uniform(11.0, 16.0) if plan.streets[k].rank > Rank.LOCAL else rng.uniform(40.0, 90.0) for k in chosen]
+            spacing = [
+                rng.uniform(11.0, 16.0) if plan.streets[k].rank > Rank.LOCAL else rng.uniform(40.0, 90.0)
+                for k in chosen
+            ]
         street, along, places, tangents = _stations(lines, chosen, spacing, draw)
         if parked:
             marked = np.array([bool(plan.streets[k].marking & Marking.PARKING_BAYS) for k in street], bool)
@@ -197,7 +252,7 @@ def _slots(rng: random.Random, draw: np.random.Generator, site: Site, plan: Plan
                 kind = np.zeros(len(street))
                 for k in chosen:
                     s = plan.streets[k]
-                    inner, outer, edge = lane_bounds(int(s.marking), s.half_width)
+                    inner, outer, _edge = lane_bounds(int(s.marking), s.half_width)
                     width = (outer - inner) / max(1, s.lanes)
                     here = street == k
                     offset[here] = s.half_width - 1.05 if parked else inner + (lane + 0.5) * width
@@ -210,23 +265,30 @@ def _slots(rng: random.Random, draw: np.random.Generator, site: Site, plan: Plan
                 found.append(np.stack([spots[:, 0], spots[:, 1], heading, kind], axis=1)[own])
     places4 = np.concatenate(found)
     row, col, inside = _texel(places4[:, :2], size, surface.shape[0])
-    places4, row, col = places4[inside & (building[row, col] == 0)], row[inside & (building[row, col] == 0)], col[inside & (building[row, col] == 0)]
+    places4, row, col = (
+        places4[inside & (building[row, col] == 0)],
+        row[inside & (building[row, col] == 0)],
+        col[inside & (building[row, col] == 0)],
+    )
     table = np.zeros(len(places4), SLOT)
     table["x"], table["y"], table["azimuth"] = places4[:, 0], places4[:, 1], np.mod(places4[:, 2], math.tau)
     table["kind"], table["ground"] = places4[:, 3].astype(np.int32), ground[row, col]
     return table
 
 
-def _furniture(rng: random.Random, draw: np.random.Generator, plan: Plan, lines: Lines, rows: Ints, context: Context) -> NDArray[np.void]:
+def _furniture(
+    rng: random.Random, draw: np.random.Generator, plan: Plan, lines: Lines, rows: Ints, context: Context
+) -> NDArray[np.void]:
     """Lamps, signs, benches, shelters and bollards along streets, traffic lights and signs at junctions."""
     size, surface, _, building, ground = context
     found: list[Array] = []
     paved = [k for k, s in enumerate(plan.streets) if s.rank < Rank.RAIL]
+    narrow = [k for k in paved if plan.streets[k].pavement > 2.2 and rng.random() < 0.12]
     recipes = [
         (Furniture.LAMP, paved, 28.0, 0.5, 1.0), (Furniture.SIGN, paved, 70.0, 0.6, 0.7),
         (Furniture.BENCH, [k for k in paved if plan.streets[k].pavement > 2.6], 55.0, 1.9, 0.6),
         (Furniture.BUS_SHELTER, [k for k in paved if plan.streets[k].rank == Rank.ARTERIAL], 260.0, 1.7, 0.9),
-        (Furniture.BOLLARD, [k for k in paved if plan.streets[k].pavement > 2.2 and rng.random() < 0.12], 2.4, 0.4, 0.9),
+        (Furniture.BOLLARD, narrow, 2.4, 0.4, 0.9),
     ]  # fmt: skip
     half = np.array([s.half_width for s in plan.streets])
     for kind, chosen, gap, inset, share in recipes:

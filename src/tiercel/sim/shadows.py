@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from tiercel.sim.compiled import compiled
-from tiercel.sim.materials import leaf_cover, roof_height
-from tiercel.sim.world import TEXEL, Floats, World
+from tiercel.sim.materials import Table, leaf_cover, roof_height
+from tiercel.sim.world import TEXEL, Floats, Ints, World
 
 
 def cast_shadows(world: World, sun_azimuth: float, sun_elevation: float, season: float = 1.0) -> Floats:
@@ -34,24 +34,28 @@ def cast_shadows(world: World, sun_azimuth: float, sun_elevation: float, season:
 
 
 @compiled
-def _raise_parts(top, building, parts, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _raise_parts(top: Floats, building: Ints, parts: Table, size: float) -> None:
     """Write the roof's height wherever a building stands."""
     texels = top.shape[0]
     for row in range(texels):
         for col in range(texels):
             if building[row, col] > 0:
-                top[row, col] = roof_height(parts, building[row, col] - 1, (col + 0.5) * TEXEL, size - (row + 0.5) * TEXEL)
+                top[row, col] = roof_height(
+                    parts, building[row, col] - 1, (col + 0.5) * TEXEL, size - (row + 0.5) * TEXEL
+                )
 
 
 @compiled
-def _raise_plants(top, plants, size, season):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _raise_plants(top: Floats, plants: Table, size: float, season: float) -> None:
     """Raise the surface to the crowns of trees."""
     texels = top.shape[0]
     for i in range(len(plants)):
         p = plants[i]
         radius = p.crown * (0.4 + 0.6 * leaf_cover(p.kind, season))
         middle, half = 0.5 * (p.height + p.clear), 0.5 * (p.height - p.clear)
-        for row in range(max(0, int((size - p.y - radius) / TEXEL)), min(texels, int((size - p.y + radius) / TEXEL) + 1)):
+        for row in range(
+            max(0, int((size - p.y - radius) / TEXEL)), min(texels, int((size - p.y + radius) / TEXEL) + 1)
+        ):
             for col in range(max(0, int((p.x - radius) / TEXEL)), min(texels, int((p.x + radius) / TEXEL) + 1)):
                 dx, dy = (col + 0.5) * TEXEL - p.x, size - (row + 0.5) * TEXEL - p.y
                 rest = 1.0 - (dx * dx + dy * dy) / (radius * radius)
@@ -59,11 +63,11 @@ def _raise_plants(top, plants, size, season):  # type: ignore[no-untyped-def]  #
                     share = 1.0 - math.sqrt(1.0 - rest) if p.kind == 1 else math.sqrt(rest)
                     low = p.clear if p.kind == 1 else middle
                     span = p.height - p.clear if p.kind == 1 else half
-                    top[row, col] = max(top[row, col], np.float32(p.ground + low + span * share))
+                    top[row, col] = max(top[row, col], p.ground + low + span * share)
 
 
 @compiled
-def _sweep(top, ground, east, south, slope, shadow):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _sweep(top: Floats, ground: Floats, east: float, south: float, slope: float, shadow: Floats) -> None:
     """Carry the height of the shadow away from the sun, along digital lines, one row or column of texels after another.
 
     `east` and `south` are the horizontal direction towards the sun. Every texel lies on exactly one line.
@@ -71,15 +75,15 @@ def _sweep(top, ground, east, south, slope, shadow):  # type: ignore[no-untyped-
     texels = top.shape[0]
     by_rows = abs(south) >= abs(east)
     major, minor = (south, east) if by_rows else (east, south)
-    drop = np.float32(slope * TEXEL / abs(major))
+    drop = slope * TEXEL / abs(major)
     drift = -minor / abs(major)
     spare = int(texels * abs(drift)) + 2
     height = np.full(texels + 2 * spare, -1e9, np.float32)
     for k in range(texels):
         line = k if major < 0.0 else texels - 1 - k
-        shift = spare - int(math.floor(k * drift + 0.5))
+        shift = spare - math.floor(k * drift + 0.5)
         for c in range(texels):
             row, col = (line, c) if by_rows else (c, line)
             held = height[c + shift]
-            shadow[row, col] = max(np.float32(0.0), held - ground[row, col])
+            shadow[row, col] = max(0.0, held - ground[row, col])
             height[c + shift] = max(held, top[row, col]) - drop

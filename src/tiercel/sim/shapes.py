@@ -131,7 +131,12 @@ def extent(polygon: Sequence[Point], ax: float, ay: float) -> tuple[float, float
 def rectangle(cx: float, cy: float, ax: float, ay: float, half_length: float, half_width: float) -> Polygon:
     """Rectangle about a centre, its length along the unit vector (ax, ay)."""
     lx, ly, wx, wy = ax * half_length, ay * half_length, -ay * half_width, ax * half_width
-    return [(cx - lx - wx, cy - ly - wy), (cx + lx - wx, cy + ly - wy), (cx + lx + wx, cy + ly + wy), (cx - lx + wx, cy - ly + wy)]
+    return [
+        (cx - lx - wx, cy - ly - wy),
+        (cx + lx - wx, cy + ly - wy),
+        (cx + lx + wx, cy + ly + wy),
+        (cx - lx + wx, cy - ly + wy),
+    ]
 
 
 def ellipse(cx: float, cy: float, ax: float, ay: float, half_length: float, half_width: float, corners: int) -> Polygon:
@@ -144,8 +149,10 @@ def ellipse(cx: float, cy: float, ax: float, ay: float, half_length: float, half
     return points
 
 
-def largest_scale(polygon: Sequence[Point], cx: float, cy: float, ax: float, ay: float, half_length: float, half_width: float) -> float:
-    """Factor by which a rectangle about (cx, cy) can be scaled and still lie in the convex polygon; negative if outside."""
+def largest_scale(
+    polygon: Sequence[Point], cx: float, cy: float, ax: float, ay: float, half_length: float, half_width: float
+) -> float:
+    """Factor by which a rectangle about a centre can grow and still lie in a convex polygon; negative outside."""
     best = math.inf
     x0, y0 = polygon[-1]
     for x1, y1 in polygon:

@@ -18,7 +18,7 @@ PLASTER, BRICK, STONE, CONCRETE, GLASS, TIMBER, METAL = range(7)
 
 @dataclass(slots=True)
 class Look:
-    """Colours and rhythm of a building: walls, roof, windows, shop fronts, and the size of floors and bays in metres."""
+    """Colours and rhythm of a building: walls, roof, windows, shop fronts; floors and bays in metres."""
 
     wall: Colour
     roof: Colour
@@ -86,7 +86,9 @@ class Site:
     ) -> int:
         """Add a feature; see `tiercel.sim.world.FEATURE`. Returns its row."""
         seed = self.rng.getrandbits(31)
-        self.features.append((kind, int(self.style), half_width, pavement, lanes, marking, colour, accent, paving or accent, line, seed))
+        self.features.append(
+            (kind, int(self.style), half_width, pavement, lanes, marking, colour, accent, paving or accent, line, seed)
+        )
         self.density.append(density)
         return len(self.features) - 1
 
@@ -95,7 +97,13 @@ class Site:
         self.patches.append(Patch(polygon, surface, feature, frame))
 
     def prism(
-        self, footprint: Polygon, height: float, look: Look, axis: tuple[float, float], roof: Roof = Roof.FLAT, rise: float = 0.0
+        self,
+        footprint: Polygon,
+        height: float,
+        look: Look,
+        axis: tuple[float, float],
+        roof: Roof = Roof.FLAT,
+        rise: float = 0.0,
     ) -> None:
         """Add a building part with walls of this height above the anchor, and a roof along the axis."""
         ax, ay = axis
@@ -107,7 +115,8 @@ class Site:
         seed = self.rng.getrandbits(31)
         self.parts.append(
             (
-                0, len(footprint), 0.0, height, rise, int(roof), (ax * along - ay * across, ay * along + ax * across), (ax, ay),
+                0, len(footprint), 0.0, height, rise, int(roof),
+                (ax * along - ay * across, ay * along + ax * across), (ax, ay),
                 max(0.1, 0.5 * (a1 - a0)), max(0.1, 0.5 * (w1 - w0)), look.wall, look.roof, look.window, look.shop,
                 look.material, look.facade, look.floor_height, look.bay, look.window_share, seed, int(self.style),
             )

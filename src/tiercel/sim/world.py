@@ -93,7 +93,8 @@ class World:
         building: (N, N) int32, 1 + row of `parts` of the highest building part that touches the texel, 0 for none.
         features: table of `FEATURE`.
         parts: table of `PART`, prisms with a roof.
-        corners: (M, 2) float32, footprint corners of all parts, counter-clockwise seen from above, x and y in metres.
+        corners: (M, 2) float32, footprint corners of all parts, counter-clockwise seen from above, x and y in metres;
+            every footprint is convex.
         plants: table of `PLANT`.
         slots: table of `SLOT`, places where a vehicle may stand on a given day.
         furniture: table of `FURNITURE`.
@@ -133,7 +134,7 @@ FEATURE = np.dtype(
         ("pavement", np.float32),  # width of each pavement, metres (streets)
         ("lanes", np.int32),  # per direction
         ("marking", np.int32),  # bit set: 1 centre line dashed, 2 centre line solid, 4 lane lines, 8 edge lines,
-        # 16 zebra at junctions, 32 stop lines, 64 bus lane, 128 cycle lane, 256 parking bays, 512 median, 1024 tram tracks
+        # 16 zebra at junctions, 32 stop lines, 64 bus lane, 128 cycle lane, 256 parking bays, 512 median, 1024 tracks
         ("colour", np.float32, (3,)),  # base ground colour 0..255
         ("accent", np.float32, (3,)),  # painted lane, second paving colour, court colour
         ("paving", np.float32, (3,)),  # pavement (streets)
@@ -157,9 +158,10 @@ PART = np.dtype(
         ("roof_colour", np.float32, (3,)),
         ("window", np.float32, (3,)),
         ("shop", np.float32, (3,)),  # ground-floor accent: awnings, shop fronts, doors
-        ("material", np.int32),  # 0 plaster, 1 brick, 2 stone, 3 concrete panels, 4 glass curtain, 5 timber, 6 metal sheet
-        ("facade", np.int32),  # 0 blank, 1 regular windows, 2 ribbon windows, 3 curtain wall, 4 shop below windows above,
-        # 5 industrial (few high windows, gates), 6 house (door, sparse windows), 7 church (tall arched windows), 8 fence, wall or hedge
+        ("material", np.int32),  # 0 plaster, 1 brick, 2 stone, 3 concrete panels, 4 glass curtain, 5 timber, 6 metal
+        ("facade", np.int32),  # 0 blank, 1 regular windows, 2 ribbon windows, 3 curtain wall, 4 shop below windows,
+        # 5 industrial (few high windows, gates), 6 house (door, sparse windows), 7 church (tall arched windows),
+        # 8 fence, wall or hedge
         ("floor_height", np.float32),
         ("bay", np.float32),  # width of one window bay, metres
         ("window_share", np.float32),  # share of the bay's width
