@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,7 @@ class _Rendered:
     photos: list[tuple[float, ...]]
     maps: int = 0
     worlds: int = 0
+    asked: dict[str, int] = field(default_factory=dict)
     fail_at: int | None = None
 
 
@@ -70,6 +71,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Rendered]:
         return np.full((round(world.size / resolution), round(world.size / resolution), 3), look, np.uint8)
 
     def sample_viewpoints(world: Any, count: int, rng: np.random.Generator, kind: str) -> np.ndarray:
+        seen.asked[kind] = count
         points = np.zeros(count, [("x", "f4"), ("y", "f4"), ("heading", "f4")])
         points["x"], points["y"] = rng.uniform(10, world.size - 10, (2, count))
         return points
@@ -107,6 +109,18 @@ def test_map_photos_and_table_agree(tmp_path: Path, rendered: _Rendered) -> None
         if not photo.panorama:
             assert place[4:] == (sample.pitch, sample.field_of_view) and abs(sample.pitch) <= 8
         assert 1.3 <= sample.eye_height <= 2.8
+
+
+def test_cars_and_walkers_take_photos_and_no_simple_pattern_tells_them_apart(
+    tmp_path: Path, rendered: _Rendered
+) -> None:
+    samples = simulate(tmp_path, seed=1, size=200, photos=16)
+    assert all(sample.eye_height >= 2.1 for sample in samples if sample.kind == "panorama")
+    assert rendered.asked == {"street": 12, "pavement": 4}
+    photos = [sample for sample in samples if sample.kind == "photo_90"]
+    on_foot = [index in (1, 2, 5, 6) for index in range(8)]
+    assert all(sample.eye_height <= 1.8 for sample, walking in zip(photos, on_foot, strict=True) if walking)
+    assert sum(on_foot[::2]) == sum(on_foot[1::2])
 
 
 def test_the_table_has_the_promised_columns(tmp_path: Path, rendered: _Rendered) -> None:

@@ -124,8 +124,8 @@ def write_dataset(
     """Writes the map of a city and photos taken in it, all at exactly known places.
 
     The city's south-west corner is put at easting 500000 of UTM zone 33 north, at a northing that depends on its
-    seed. Panoramas (1024 x 512) are taken in the carriageway from a mapping car's roof; photos (640 x 480) in turn
-    from a car and on foot. All look in any direction, on days and in weather of their own. Photos that are in the
+    seed. Panoramas (1024 x 512) are taken in the carriageway from a mapping car's roof; photos (640 x 480) half from
+    a car and half on foot. All look in any direction, on days and in weather of their own. Photos that are in the
     folder already are kept; no file is ever seen half-written.
 
     Args:
@@ -224,15 +224,16 @@ def _draw_samples(folder: Path, world: World, count: int, kinds: Sequence[str], 
     from tiercel.sim import sample_viewpoints
 
     rng = np.random.default_rng([seed, 1])
-    turns = [(kinds[index % len(kinds)], index // len(kinds) % 2 == 1) for index in range(count)]
-    on_foot = [kind != "panorama" and every_other for kind, every_other in turns]
+    turns = [kinds[index % len(kinds)] for index in range(count)]
+    # Car, foot, foot, car: whoever treats every second photo of a kind in another way treats both alike.
+    on_foot = [kind != "panorama" and index // len(kinds) % 4 in (1, 2) for index, kind in enumerate(turns)]
     places = {
         walking: iter(sample_viewpoints(world, on_foot.count(walking), rng, kind="pavement" if walking else "street"))
         for walking in sorted(set(on_foot))
     }
     west, south = corner(world.seed)
     samples, frame = [], Frame(_CRS)
-    for index, ((kind, _), walking) in enumerate(zip(turns, on_foot, strict=True)):
+    for index, (kind, walking) in enumerate(zip(turns, on_foot, strict=True)):
         place = next(places[walking])
         x, y = round(west + float(place["x"]), 3), round(south + float(place["y"]), 3)
         latitude, longitude = (float(value) for value in frame.to_wgs84(x, y))
