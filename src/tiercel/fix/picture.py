@@ -274,13 +274,14 @@ def _legend(fix: Fix, photo: Photo, width: int, height: int, truth: Point | None
     """What the photo knew, and what the marks and colours of the map mean."""
     image = Image.new("RGB", (width, height), PAPER)
     kind = "panorama" if photo.panorama else "photo"
-    facts = [f"{kind}, {photo.field_of_view.value:.0f}° wide ({photo.field_of_view.source})"]
-    facts.append("heading unknown" if photo.heading is None else
-                 f"heading {photo.heading.value:.0f}° ({photo.heading.source})")  # fmt: skip
+    facts = [f"{kind}, {photo.field_of_view.value:.0f}° wide: {photo.field_of_view.source}", "heading unknown"]
+    if photo.heading is not None:
+        facts[1] = f"heading {photo.heading.value:.0f}°: {photo.heading.source}"
     _text(image, (0, 14), _shortened(photo.name or fix.photo, 22, width), 22, INK)
-    _text(image, (0, 44), _shortened("  ·  ".join(facts), 17, width), 17, MUTED)
+    for line, fact in enumerate(facts):
+        _text(image, (0, 44 + 23 * line), _shortened(fact, 17, width), 17, MUTED)
     marks = _Sheet(image, Square(0, 0, 1))
-    line, left = height - 66, 8.0
+    middle, left = height - 62, 8.0
     entries: list[tuple[str, Callable[[Point], None]]] = [
         ("best place", lambda at: _best_mark(marks, at, None)),
         ("holds 50 %", lambda at: marks.circle(at, 9, INK, 2)),
@@ -290,12 +291,12 @@ def _legend(fix: Fix, photo: Photo, width: int, height: int, truth: Point | None
         entries.append(("where it was taken", lambda at: _truth_mark(marks, at)))
     labels = []
     for name, draw in entries:
-        draw((left + 4, line))
+        draw((left + 4, middle))
         labels.append((left + 22, name))
         left += 22 + _font(17).getlength(name) + 36
     image = marks.done()
     for at, name in labels:
-        _text(image, (at, line - 10), name, 17, INK)
+        _text(image, (at, middle - 10), name, 17, INK)
     _heat_bar(image, fix, height - 26)
     return image
 
