@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
 from tiercel.sim.facades import BASE, EAVE, KIND, facade_colour, wall_table
+from tiercel.sim.inlined import inlined
 from tiercel.sim.materials import ground_colour, roof_colour, roof_height
 from tiercel.sim.noise import value_noise
 from tiercel.sim.sky import Colour, Light
@@ -27,6 +28,8 @@ REACH = 700.0
 """How far a column looks, metres."""
 CELL = 8
 """Side of a cell of `Scene.tops`, metres."""
+BLOCK = 64
+"""Side of a block of `Scene.peaks`, metres."""
 NOTHING = 1.0e9
 """Depth of the sky."""
 
@@ -52,6 +55,7 @@ class Scene(NamedTuple):
         clearance: (size, size) uint8 in cells of one metre: that many metres around the cell are free of walls and
             of steps in the ground.
         tops: (n, n) float32 in cells of `CELL` metres: greatest absolute height of ground and roofs.
+        peaks: The same in blocks of `BLOCK` metres.
     """
 
     size: float
@@ -68,6 +72,7 @@ class Scene(NamedTuple):
     walls: Floats
     clearance: Bytes
     tops: Floats
+    peaks: Floats
 
 
 def make_scene(world: World) -> Scene:
@@ -75,9 +80,13 @@ def make_scene(world: World) -> Scene:
     walls = wall_table(world.parts)
     roof_tops = (world.parts["eave"] + np.maximum(0.0, world.parts["rise"])).astype(np.float32)
     clearance, tops = _survey(world.ground, world.building, roof_tops, math.ceil(world.size))
+    many = BLOCK // CELL
+    padded = np.pad(tops, (0, -len(tops) % many), constant_values=-1.0e9)
+    peaks = padded.reshape(len(padded) // many, many, -1, many).max(axis=(1, 3))
     return Scene(
         float(world.size), world.ground, world.surface, world.feature, world.u, world.v, world.junction,
         world.building, world.features, world.parts, world.corners, walls, clearance, tops,
+        np.ascontiguousarray(peaks),
     )  # fmt: skip
 
 
@@ -136,7 +145,7 @@ def _survey(ground: Floats, building: Ints, roof_tops: Floats, metres: int) -> t
     return clearance, tops
 
 
-@compiled
+@inlined
 def ground_height(ground: Floats, size: float, x: float, y: float) -> float:
     """Height of the ground at a continuous point, bilinear, metres."""
     last = ground.shape[0] - 1
@@ -149,7 +158,7 @@ def ground_height(ground: Floats, size: float, x: float, y: float) -> float:
     return top * (1.0 - down) + bottom * down
 
 
-@compiled
+@inlined
 def shadow_height(shadow: Floats, size: float, x: float, y: float) -> float:
     """Height above the ground below which the point is in shadow, bilinear; 0 where no sun is cast."""
     last = shadow.shape[0] - 1
@@ -164,15 +173,15 @@ def shadow_height(shadow: Floats, size: float, x: float, y: float) -> float:
     return top * (1.0 - down) + bottom * down
 
 
-@compiled
-def _ground_owner(scene: Scene, x: float, y: float, detail: float) -> tuple[int, int]:
+@inlined
+def _ground_owner(scene: Scene, x: float, y: float, coarse: bool) -> tuple[int, int]:
     """Feature and surface of a continuous point: the four texels around it vote by their bilinear weights."""
     last = scene.surface.shape[0] - 1
     column = min(max(x / TEXEL - 0.5, 0.0), last - 0.001)
     row = min(max((scene.size - y) / TEXEL - 0.5, 0.0), last - 0.001)
     i, j = int(column), int(row)
     across, down = column - i, row - j
-    if detail > 1.5:
+    if coarse:
         i, j = i + (across > 0.5), j + (down > 0.5)
         return scene.feature[j, i], scene.surface[j, i]
     k00 = scene.feature[j, i] * 16 + scene.surface[j, i]
@@ -195,7 +204,7 @@ def _ground_owner(scene: Scene, x: float, y: float, detail: float) -> tuple[int,
     return winner >> 4, winner & 15
 
 
-@compiled
+@inlined
 def _ground_albedo(
     scene: Scene, owner: int, kind: int, season: float, x: float, y: float, detail: float
 ) -> tuple[float, float, float]:
@@ -229,7 +238,7 @@ def _ground_albedo(
     return r, g, b
 
 
-@compiled
+@inlined
 def store(frame: Bytes, column: int, row: int, r: float, g: float, b: float) -> None:
     """Write a colour, clipped to a byte."""
     frame[column, row, 0] = int(min(255.0, max(0.0, r)))
@@ -237,13 +246,13 @@ def store(frame: Bytes, column: int, row: int, r: float, g: float, b: float) -> 
     frame[column, row, 2] = int(min(255.0, max(0.0, b)))
 
 
-@compiled
+@inlined
 def sun_share(height: float, shadow: float, soft: float) -> float:
     """How much of the sun reaches a point ``height`` above the ground where shadow reaches up to ``shadow``."""
     return min(1.0, max(0.0, 0.5 + (height - shadow + 0.25 * soft) / soft))
 
 
-@compiled
+@inlined
 def _lit_ground(
     scene: Scene, shadow: Floats, light: Light, owner: int, kind: int, x: float, y: float, z: float, tangent: float,
     distance: float, detail: float,
@@ -277,7 +286,7 @@ def _lit_ground(
     return r, g, b
 
 
-@compiled
+@inlined
 def _draw_ground(
     scene: Scene, shadow: Floats, light: Light, x0: float, y0: float, eye: float, dx: float, dy: float,
     tangents: Floats, turn: float, d0: float, z0: float, d1: float, z1: float, column: int, row: int,
@@ -293,24 +302,27 @@ def _draw_ground(
     top = (z1 - eye) / d1
     slope = (z1 - z0) / (d1 - d0)
     steep = slope > 0.7 and z1 - z0 > 0.25
+    shift = samples - 1
     while row >= 0 and tangents[row] <= top:
         tangent = tangents[row]
         fall = slope - tangent
         distance = d1 if fall < 1e-6 else (eye + slope * d0 - z0) / fall
         distance = min(d1, max(d0, distance))
         x, y = x0 + dx * distance, y0 + dy * distance
-        rise = tangents[row - 1] - tangent if row > 0 else tangents[0] - tangents[1]
         across = distance * turn
-        deep = distance * rise / max(0.004, fall)
-        detail = math.sqrt(across * min(deep, 12.0 * across + 0.02))
-        owner, kind = _ground_owner(scene, x, y, detail)
-        block = row // samples
+        owner, kind = _ground_owner(scene, x, y, across > 0.4)
+        block = row >> shift
         if steep:
             owner = -2
         if shared[block, 0] == owner and shared[block, 1] == kind:
             r, g, b = shared[block, 2], shared[block, 3], shared[block, 4]
         else:
-            r, g, b = _lit_ground(scene, shadow, light, owner, kind, x, y, eye + tangent * distance, tangent, distance, detail)
+            rise = tangents[row - 1] - tangent if row > 0 else tangents[0] - tangents[1]
+            deep = distance * rise / max(0.004, fall)
+            detail = math.sqrt(across * min(deep, 12.0 * across + 0.02))
+            r, g, b = _lit_ground(
+                scene, shadow, light, owner, kind, x, y, eye + tangent * distance, tangent, distance, detail
+            )
             shared[block, 0], shared[block, 1] = owner, kind
             shared[block, 2], shared[block, 3], shared[block, 4] = r, g, b
         store(frame, column, row, r, g, b)
@@ -319,7 +331,7 @@ def _draw_ground(
     return row
 
 
-@compiled
+@inlined
 def _draw_roof(
     scene: Scene, shadow: Floats, light: Light, part: int, x0: float, y0: float, eye: float, dx: float, dy: float,
     tangents: Floats, turn: float, d0: float, z0: float, d1: float, z1: float, column: int, row: int,
@@ -365,7 +377,7 @@ def _draw_roof(
     return row
 
 
-@compiled
+@inlined
 def _draw_wall(
     scene: Scene, shadow: Floats, light: Light, part: int, x0: float, y0: float, eye: float, dx: float, dy: float,
     tangents: Floats, turn: float, distance: float, top: float, along: float, length: float, nx: float, ny: float,
@@ -393,16 +405,19 @@ def _draw_wall(
     )  # fmt: skip
     barrier = int(wall[KIND]) == 8
     # Of the rays of one pixel those in the same column share a colour, taken in turn at its lower and its upper ray.
-    block, odd = -1, column % samples
+    block, shift = -1, samples - 1
+    odd = column & shift
     r, g, b = 0.0, 0.0, 0.0
     while row >= 0 and tangents[row] <= reach:
-        if row // samples != block:
-            block = row // samples
+        if row >> shift != block:
+            block = row >> shift
             tangent = tangents[max(0, row - odd)]
             z = min(top, eye + tangent * distance)
             r, g, b, gloss, glow = facade_colour(wall, along, length, max(0.0, z - base), detail)
             up = max(0.0, z - foot)
-            open_sky = ambient * (0.72 + 0.28 * min(1.0, up / 1.6)) if not barrier else ambient * (0.8 + 0.2 * min(1.0, up))
+            open_sky = (
+                ambient * (0.72 + 0.28 * min(1.0, up / 1.6)) if not barrier else ambient * (0.8 + 0.2 * min(1.0, up))
+            )
             lit = 0.0
             if towards > 0.0:
                 lit = towards * sun_share(up, dark, 0.7)
@@ -426,7 +441,7 @@ def _draw_wall(
     return row
 
 
-@compiled
+@inlined
 def _enter(
     scene: Scene, part: int, x0: float, y0: float, dx: float, dy: float, limit: float
 ) -> tuple[float, float, float, float, float, float]:
@@ -468,7 +483,7 @@ def _enter(
     return entry, leave, along, length, nx, ny
 
 
-@compiled
+@inlined
 def _border(origin: float, direction: float, low: float, high: float) -> float:
     """Distance at which a coordinate leaves the interval it is in."""
     if direction > 1e-9:
@@ -478,7 +493,7 @@ def _border(origin: float, direction: float, low: float, high: float) -> float:
     return NOTHING
 
 
-@compiled
+@inlined
 def _cast_column(
     scene: Scene, shadow: Floats, light: Light, x0: float, y0: float, eye: float, dx: float, dy: float,
     tangents: Floats, turn: float, column: int, samples: int, shared: Floats, frame: Bytes, depth: Floats,
@@ -506,6 +521,17 @@ def _cast_column(
                 ),
             )  # fmt: skip
         if top < tangents[row] * (distance if top > 0.0 else cell_end):
+            i, j = int(x / BLOCK), int((size - y) / BLOCK)
+            i, j = min(max(i, 0), scene.peaks.shape[0] - 1), min(max(j, 0), scene.peaks.shape[0] - 1)
+            peak = scene.peaks[j, i] - eye
+            if 0.0 < peak < tangents[row] * distance:
+                cell_end = max(
+                    cell_end,
+                    distance + 0.01 + min(
+                        _border(x, dx, float(i * BLOCK), float(i * BLOCK + BLOCK)),
+                        _border(y, dy, size - (j + 1) * BLOCK, size - j * BLOCK),
+                    ),
+                )  # fmt: skip
             distance = cell_end
             if distance >= limit:
                 break
@@ -582,7 +608,7 @@ def _cast_column(
     return row
 
 
-@compiled
+@inlined
 def _draw_sky(
     sky: Floats, step: int, light: Light, eye: float, tangents: Floats, column: int, row: int, frame: Bytes,
     depth: Floats,
@@ -629,7 +655,7 @@ def cast_columns(
         tangents: (H,) float32, tangents of elevation, strictly decreasing.
         sky: Grid from `sky_grid`.
         step: Its step.
-        samples: Columns and rows to a pixel of the final picture.
+        samples: Columns and rows to a pixel of the final picture, 1 or 2.
         frame: (W, H, 3) uint8, filled.
         depth: (W, H) float32, filled with horizontal distances, `NOTHING` for the sky.
     """

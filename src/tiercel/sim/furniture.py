@@ -43,8 +43,10 @@ _BOXES = np.array(
     dtype=np.float32,
 )
 _FIRST = np.array([0, 4, 6, 9, 13, 20, 22])
-REACH = np.array([2.0, 0.4, 0.4, 0.9, 2.3, 0.15])
-"""Radius around its foot that each kind stays in, metres."""
+LENGTH = np.array([1.95, 0.10, 0.30, 0.30, 0.85, 0.10])
+"""How far each kind reaches forwards and backwards from its foot at most, metres."""
+WIDTH = np.array([0.16, 0.33, 0.16, 0.82, 2.15, 0.10])
+"""How far each kind reaches to the sides, metres."""
 HEIGHT = np.array([7.0, 2.8, 3.4, 0.95, 2.55, 0.9])
 """Height of each kind, metres."""
 
@@ -58,9 +60,7 @@ def _slab(origin: float, direction: float, low: float, high: float) -> tuple[flo
 
 
 @compiled
-def hit_box(
-    box: np.ndarray, oa: float, oc: float, oh: float, da: float, dc: float, dh: float
-) -> tuple[float, int]:
+def hit_box(box: np.ndarray, oa: float, oc: float, oh: float, da: float, dc: float, dh: float) -> tuple[float, int]:
     """Where a ray enters a box (low and high along, across, up): distance (-1 when missed), axis of the face."""
     a0, a1 = _slab(oa, da, box[0], box[1])
     c0, c1 = _slab(oc, dc, box[2], box[3])

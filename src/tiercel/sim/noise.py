@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from tiercel.sim.compiled import compiled
+from tiercel.sim.inlined import inlined
 
 
-@compiled
+@inlined
 def hash_unit(first: int, second: int, third: int = 0) -> float:
     """A number in [0, 1) that looks random and is the same for the same three integers.
 
@@ -45,7 +46,7 @@ def value_noise(x: float, y: float, seed: int) -> float:
     return top * (1.0 - down) + bottom * down
 
 
-@compiled
+@inlined
 def smooth_step(low: float, high: float, value: float) -> float:
     """0 below ``low``, 1 above ``high``, a smooth ramp between."""
     share = min(1.0, max(0.0, (value - low) / (high - low)))

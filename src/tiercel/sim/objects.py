@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.sim.columns import Scene, ground_height, shadow_height, store, sun_share
+from tiercel.sim.columns import NOTHING, Scene, ground_height, shadow_height, store, sun_share
 from tiercel.sim.compiled import compiled
-from tiercel.sim.furniture import HEIGHT, REACH, hit_furniture
+from tiercel.sim.furniture import HEIGHT, LENGTH, WIDTH, hit_furniture
+from tiercel.sim.inlined import inlined
 from tiercel.sim.materials import leaf_cover, plant_colour
 from tiercel.sim.noise import value_noise
 from tiercel.sim.people import person_colour, walker_at
@@ -121,7 +122,7 @@ def _gather(objects: Objects, x: float, y: float) -> tuple[Doubles, Ints]:
     return distances[:count][order], found[:count][order]
 
 
-@compiled
+@inlined
 def _columns(azimuths: Doubles, centre: float, half: float) -> tuple[int, int]:
     """First column and one past the last whose azimuths lie within ``half`` of ``centre`` (radians, no wrapping)."""
     return np.searchsorted(azimuths, centre - half), np.searchsorted(azimuths, centre + half)
@@ -140,10 +141,8 @@ def _row_below(tangents: Floats, tangent: float) -> int:
     return low
 
 
-@compiled
-def _rows(
-    tangents: Floats, distance: float, radius: float, bottom: float, top: float, eye: float
-) -> tuple[int, int]:
+@inlined
+def _rows(tangents: Floats, distance: float, radius: float, bottom: float, top: float, eye: float) -> tuple[int, int]:
     """First row and one past the last that something between two absolute heights can cover."""
     near, far = max(0.15, distance - radius), distance + radius
     highest = (top - eye) / (near if top > eye else far)
@@ -151,7 +150,7 @@ def _rows(
     return _row_below(tangents, highest), _row_below(tangents, lowest)
 
 
-@compiled
+@inlined
 def _tint(
     light: Light, r: float, g: float, b: float, up: float, sun: float, distance: float
 ) -> tuple[float, float, float]:
@@ -167,9 +166,10 @@ def _tint(
 @compiled
 def _draw_plant(
     scene: Scene, objects: Objects, shadow: Floats, light: Light, index: int, distance: float, x: float, y: float,
-    eye: float, directions: Floats, turns: Floats, tangents: Floats, first: int, last: int, frame: Bytes,
-    depth: Floats,
+    eye: float, directions: Floats, turns: Floats, tangents: Floats, first: int, last: int, samples: int,
+    frame: Bytes, depth: Floats,
 ) -> None:  # fmt: skip
+    """Draw a tree or a bush. As on walls, the rays of one pixel in the same column share what they meet."""
     plant = objects.plants[index]
     seed = objects.seeds[index]
     east, north = plant[0] - x, plant[1] - y
@@ -184,7 +184,9 @@ def _draw_plant(
     level = eye - foot
     dim = 1.0
     if light.sun_r > 0.0:  # a tree in the shadow of a house
-        dark = shadow_height(shadow, scene.size, x + east + 1.3 * crown * light.sun_x, y + north + 1.3 * crown * light.sun_y)
+        dark = shadow_height(
+            shadow, scene.size, x + east + 1.3 * crown * light.sun_x, y + north + 1.3 * crown * light.sun_y
+        )
         dim = sun_share(0.7 * height, dark, 3.0)
     for column in range(first, last):
         dx, dy = directions[column, 0], directions[column, 1]
@@ -196,11 +198,19 @@ def _draw_plant(
         trunk_at = -1.0
         if abs(aside) < radius and ahead > 0.4 and kind != _BUSH:
             trunk_at = ahead - math.sqrt(radius * radius - aside * aside)
+        block, odd = -1, column & (samples - 1)
+        hit, r, g, b = -1.0, 0.0, 0.0, 0.0
         for row in range(top, bottom):
             limit = depth[column, row]
             if limit < ahead - crown:
                 continue
-            tangent = tangents[row]
+            if row >> (samples - 1) == block:
+                if 0.0 < hit < limit:
+                    store(frame, column, row, r, g, b)
+                    depth[column, row] = hit
+                continue
+            block = row >> (samples - 1)
+            tangent = tangents[min(bottom - 1, row + odd)]
             hit, tone, nx, ny, nz = hit_crown(
                 kind, leaves, seed, height, crown, clear, aside, ahead, dx, dy, level, tangent, detail
             )
@@ -209,7 +219,7 @@ def _draw_plant(
                 if foot - 0.2 <= z <= trunk_top:
                     hit, tone = trunk_at, -1.0
                     nx, ny, nz = -dx - 0.9 * aside / radius * dy, -dy + 0.9 * aside / radius * dx, 0.0
-            if hit <= 0.0 or hit >= limit:
+            if hit <= 0.0:
                 continue
             facing = nx * light.sun_x + ny * light.sun_y + nz * light.sun_z
             if tone < 0.0:
@@ -225,33 +235,45 @@ def _draw_plant(
                 r, g, b = leaf_r * tone, leaf_g * tone, leaf_b * tone
                 up = 1.1 * nz - 0.5
             r, g, b = _tint(light, r, g, b, up, sun, hit)
-            store(frame, column, row, r, g, b)
-            depth[column, row] = hit
+            if hit < limit:
+                store(frame, column, row, r, g, b)
+                depth[column, row] = hit
 
 
-@compiled
-def _shade_ground(
-    light: Light, sunny: float, length: float, width: float, height: float, oa: float, oc: float, oh: float,
-    da: float, dc: float, dh: float, sa: float, sc: float,
-) -> tuple[float, float]:  # fmt: skip
-    """Where a ray meets the ground beside a vehicle (distance), and how much light the vehicle leaves there (factor)."""
-    if dh >= -1e-6:
-        return -1.0, 1.0
-    distance = -oh / dh
-    along, across = oa + distance * da, oc + distance * dc
+@inlined
+def _ground_share(
+    light: Light, sunny: float, length: float, width: float, height: float, along: float, across: float, sa: float,
+    sc: float,
+) -> float:  # fmt: skip
+    """How much light a vehicle leaves on the ground at a point of its frame, as a factor."""
     gap = max(abs(along) - 0.5 * length, abs(across) - 0.5 * width)
     share = 1.0
     if gap < 0.35:
         share = 0.42 + 0.58 * min(1.0, max(0.0, (gap + 0.15) / 0.5))
-    if sunny > 0.0 and light.sun_z > 0.05:
-        # Follow the sun's ray from the ground point to 0.7 of the height: does it pass over the footprint?
+    if sunny > 0.0:
+        # Follow the sun's ray up from the ground point: does it pass over the footprint?
         for step in range(1, 5):
             rise = 0.22 * step * height / light.sun_z
             if abs(along + sa * rise) < 0.47 * length and abs(across + sc * rise) < 0.5 * width:
                 sun = light.sun_g * light.sun_z
-                share = min(share, 1.0 - sunny * sun / (sun + light.sky_g))
-                break
-    return distance, share
+                return min(share, 1.0 - sunny * sun / (sun + light.sky_g))
+    return share
+
+
+@inlined
+def _footprint(
+    oa: float, oc: float, da: float, dc: float, half_length: float, half_width: float
+) -> tuple[float, float]:
+    """Where a ray enters and leaves a rectangle around the origin; the second is smaller where it misses."""
+    entry, leave = 0.05, NOTHING
+    for origin, direction, half in ((oa, da, half_length), (oc, dc, half_width)):
+        if abs(direction) < 1e-7:
+            if abs(origin) > half:
+                leave = -1.0
+        else:
+            first, second = (-half - origin) / direction, (half - origin) / direction
+            entry, leave = max(entry, min(first, second)), min(leave, max(first, second))
+    return entry, leave
 
 
 @compiled
@@ -273,37 +295,51 @@ def _draw_vehicle(
     sunny = 0.0
     if light.sun_r > 0.0:
         sunny = sun_share(0.8, shadow_height(shadow, scene.size, slot[0], slot[1]), 1.0)
-    throw = 0.0
-    if sunny > 0.0 and distance < 70.0:
-        throw = min(4.0, height * math.sqrt(max(0.0, 1.0 - light.sun_z**2)) / max(0.2, light.sun_z))
     sa = light.sun_x * forward_x + light.sun_y * forward_y
     sc = light.sun_x * forward_y - light.sun_y * forward_x
-    radius = 0.5 * math.sqrt(length * length + width * width) + 0.3
-    top, bottom = _rows(tangents, distance, radius + throw, foot - 0.05, foot + height, eye)
-    half = math.asin(min(1.0, (radius + throw) / distance))
+    throw = 0.35
+    if sunny > 0.0 and light.sun_z > 0.05:
+        throw += min(4.0, 0.9 * height * math.sqrt(max(0.0, 1.0 - light.sun_z * light.sun_z)) / light.sun_z)
+    else:
+        sunny = 0.0
+    grounded = distance < 70.0
+    spread = throw if grounded else 0.1
+    radius = 0.5 * math.sqrt(length * length + width * width) + spread
+    half = math.asin(min(1.0, radius / distance))
     for turn in range(-1, 2):
         first, last = _columns(azimuths, bearing + turn * 2.0 * math.pi, half)
         for column in range(first, last):
             dx, dy = directions[column, 0], directions[column, 1]
             da, dc = dx * forward_x + dy * forward_y, dx * forward_y - dy * forward_x
+            near, far = _footprint(oa, oc, da, dc, 0.5 * length + spread, 0.5 * width + spread)
+            if near >= far:
+                continue
+            bottom = _row_below(tangents, -oh / near if oh > 0.0 else -oh / far)
+            if grounded:
+                for row in range(_row_below(tangents, -oh / far), bottom):
+                    at = -oh / min(-1e-6, tangents[row])
+                    limit = depth[column, row]
+                    if abs(at - limit) < 0.06 * limit + 0.15:
+                        share = _ground_share(
+                            light, sunny, length, width, height, oa + at * da, oc + at * dc, sa, sc
+                        )
+                        for channel in range(3):
+                            frame[column, row, channel] = int(frame[column, row, channel] * share)
+            near, far = _footprint(oa, oc, da, dc, 0.5 * length + 0.05, 0.5 * width + 0.05)
+            if near >= far:
+                continue
+            over = height - oh
+            top = _row_below(tangents, over / near if over > 0.0 else over / far)
+            bottom = _row_below(tangents, -oh / near if oh > 0.0 else -oh / far)
             for row in range(top, bottom):
                 limit = depth[column, row]
-                if limit < distance - radius - throw:
+                if limit < near:
                     continue
                 tangent = tangents[row]
                 hit, r, g, b, gloss, na, nc, nh = hit_vehicle(
                     model, red, green, blue, length, width, height, oa, oc, oh, da, dc, tangent
                 )
-                if hit <= 0.0:
-                    if distance < 70.0:
-                        at, share = _shade_ground(
-                            light, sunny, length, width, height, oa, oc, oh, da, dc, tangent, sa, sc
-                        )
-                        if share < 1.0 and abs(at - limit) < 0.06 * limit + 0.15:
-                            for channel in range(3):
-                                frame[column, row, channel] = int(frame[column, row, channel] * share)
-                    continue
-                if hit >= limit:
+                if hit <= 0.0 or hit >= limit:
                     continue
                 sun = max(0.0, na * sa + nc * sc + nh * light.sun_z) * sunny
                 r, g, b = _tint(light, r, g, b, nh, sun, hit)
@@ -325,7 +361,7 @@ def _draw_furniture(
 ) -> None:  # fmt: skip
     item = objects.furniture[index]
     kind, seed = int(item[4]), int(item[5])
-    radius = REACH[kind]
+    radius = math.hypot(LENGTH[kind], WIDTH[kind])
     if distance < 0.8 + (1.2 if kind == 4 else 0.0):
         return
     forward_x, forward_y = math.sin(item[3]), math.cos(item[3])
@@ -336,19 +372,24 @@ def _draw_furniture(
         sunny = sun_share(0.5 * HEIGHT[kind], shadow_height(shadow, scene.size, item[0], item[1]), 1.0)
     sa = light.sun_x * forward_x + light.sun_y * forward_y
     sc = light.sun_x * forward_y - light.sun_y * forward_x
-    top, bottom = _rows(tangents, distance, radius, foot, foot + HEIGHT[kind], eye)
+    oh, over = eye - foot, foot + HEIGHT[kind] - eye
     half = math.asin(min(1.0, radius / distance))
     for turn in range(-1, 2):
         first, last = _columns(azimuths, bearing + turn * 2.0 * math.pi, half)
         for column in range(first, last):
             dx, dy = directions[column, 0], directions[column, 1]
             da, dc = dx * forward_x + dy * forward_y, dx * forward_y - dy * forward_x
+            near, far = _footprint(oa, oc, da, dc, LENGTH[kind], WIDTH[kind])
+            if near >= far:
+                continue
+            top = _row_below(tangents, over / near if over > 0.0 else over / far)
+            bottom = _row_below(tangents, -oh / near if oh > 0.0 else -oh / far)
             for row in range(top, bottom):
                 limit = depth[column, row]
-                if limit < distance - radius:
+                if limit < near:
                     continue
                 hit, r, g, b, glow, na, nc, nh = hit_furniture(
-                    kind, seed, day, oa, oc, eye - foot, da, dc, tangents[row]
+                    kind, seed, day, oa, oc, oh, da, dc, tangents[row]
                 )
                 if hit <= 0.0 or hit >= limit:
                     continue
@@ -406,7 +447,7 @@ def _draw_walker(
 @compiled
 def draw_objects(
     scene: Scene, objects: Objects, shadow: Floats, light: Light, day: int, x: float, y: float, eye: float,
-    azimuths: Doubles, directions: Floats, turns: Floats, tangents: Floats, frame: Bytes, depth: Floats,
+    azimuths: Doubles, directions: Floats, turns: Floats, tangents: Floats, samples: int, frame: Bytes, depth: Floats,
 ) -> None:  # fmt: skip
     """Draw all objects in sight.
 
@@ -423,6 +464,7 @@ def draw_objects(
         directions: (W, 2) float32, their unit vectors.
         turns: (W,) float32, angle that a column covers, radians.
         tangents: (H,) float32, strictly decreasing.
+        samples: Columns and rows to a pixel of the final picture, 1 or 2.
         frame: (W, H, 3) uint8, drawn into.
         depth: (W, H) float32, of what is drawn; kept up to date.
     """
@@ -461,5 +503,5 @@ def draw_objects(
                 if last > first:
                     _draw_plant(
                         scene, objects, shadow, light, index, distance, x, y, eye, directions, turns, tangents, first,
-                        last, frame, depth,
+                        last, samples, frame, depth,
                     )  # fmt: skip

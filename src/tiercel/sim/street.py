@@ -52,10 +52,14 @@ class StreetRenderer:
             self._shadows[index] = cast_shadows(self.world, math.radians(azimuth), math.radians(elevation))
         return self._shadows[index]
 
-    def _frame(self, x: float, y: float, eye: float, azimuths: ArrayLike, tangents: ArrayLike, look: StreetLook, samples: int) -> Bytes:
+    def _frame(
+        self, x: float, y: float, eye: float, azimuths: ArrayLike, tangents: ArrayLike, look: StreetLook, samples: int
+    ) -> Bytes:
         """(W, H, 3) uint8 by column, before the camera."""
         if not (0.0 < x < self.world.size and 0.0 < y < self.world.size):
-            raise TiercelError(f"The point ({x:g}, {y:g}) lies outside the city of {self.world.size:g} m: move it inside.")
+            raise TiercelError(
+                f"The point ({x:g}, {y:g}) lies outside the city of {self.world.size:g} m: move it inside."
+            )
         angles = np.radians(np.asarray(azimuths, np.float64))
         angles = angles - 2.0 * math.pi * np.round(0.5 * (angles[0] + angles[-1]) / (2.0 * math.pi))
         rises = np.ascontiguousarray(tangents, np.float32)
@@ -74,13 +78,11 @@ class StreetRenderer:
         )  # fmt: skip
         draw_objects(
             self._scene, self._objects, shadow, light, look.day, float(x), float(y), level, angles, directions, widths,
-            rises, frame, depth,
+            rises, samples, frame, depth,
         )  # fmt: skip
         return frame
 
-    def rows(
-        self, x: float, y: float, eye: float, azimuths: ArrayLike, tangents: ArrayLike, look: StreetLook
-    ) -> Bytes:
+    def rows(self, x: float, y: float, eye: float, azimuths: ArrayLike, tangents: ArrayLike, look: StreetLook) -> Bytes:
         """The core caster: one column an azimuth, one row a tangent of elevation, one ray a pixel.
 
         Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tiercel.sim.compiled import compiled
+from tiercel.sim.inlined import inlined
 from tiercel.sim.noise import hash_unit, smooth_step, value_noise
 from tiercel.sim.world import Plant
 
@@ -24,7 +25,7 @@ def trunk_radius(height: float, kind: int) -> float:
     return min(0.45, 0.05 + 0.022 * height)
 
 
-@compiled
+@inlined
 def hit_crown(
     kind: int, leaves: float, seed: int, height: float, crown: float, clear: float, aside: float, ahead: float,
     dx: float, dy: float, level: float, tangent: float, detail: float,
@@ -89,9 +90,7 @@ def hit_crown(
 
 
 @compiled
-def _twigs(
-    seed: int, aside: float, above: float, crown: float, high: float, distance: float, detail: float
-) -> Hit:
+def _twigs(seed: int, aside: float, above: float, crown: float, high: float, distance: float, detail: float) -> Hit:
     """Bare branches in the plane of the crown, ``above`` metres over its foot."""
     reach = math.sqrt(aside * aside + above * above)
     angle = math.atan2(aside, above + 0.15 * high)
