@@ -131,22 +131,28 @@ class ModelConfig:
         return cls.from_dict(content, str(path))
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any], where: str = "config") -> ModelConfig:
+    def from_dict(cls, content: Any, where: str = "config") -> ModelConfig:  # noqa: ANN401  (whatever a file held)
         """From plain values, as in JSON or YAML.
 
         Raises:
-            TiercelError: a key is unknown, or the format is another one.
+            TiercelError: these are no settings, a key is unknown, or the format is another one.
         """
+        if not isinstance(content, dict):
+            raise TiercelError(f"{where} holds no settings: fetch or train the model again.")
         content = dict(content)
         if content.pop("format", FORMAT) != FORMAT:
             raise TiercelError(f"{where} is of another format than this version reads ({FORMAT}): upgrade tiercel.")
-        known = {item.name for item in dataclasses.fields(cls)}
-        unknown = sorted(set(content) - known)
-        if unknown:
-            raise TiercelError(f"{where} has unknown settings ({', '.join(unknown)}): remove them or upgrade tiercel.")
+        _check_known(cls, content, where)
         if isinstance(content.get("calibration"), dict):
+            _check_known(Calibration, content["calibration"], f"{where}, calibration,")
             content["calibration"] = Calibration(**content["calibration"])
         for key in ("heads", "ranges_m", "width"):
             if key in content:
                 content[key] = tuple(content[key])
         return cls(**content)
+
+
+def _check_known(kind: type[ModelConfig] | type[Calibration], content: dict[str, Any], where: str) -> None:
+    unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
+    if unknown:
+        raise TiercelError(f"{where} has unknown settings ({', '.join(unknown)}): remove them or upgrade tiercel.")

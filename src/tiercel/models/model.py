@@ -164,7 +164,7 @@ class Model(nn.Module):
             some = slice(first, first + POSITIONS_AT_ONCE)
             key, offset = self.retrieval.keys(fine, context, positions[:, some])
             flat_keys[some] = key[0].cpu().numpy()
-            flat_bias[some] = offset[0].cpu().numpy()
+            flat_bias[some] = offset[0].float().cpu().numpy()  # numpy knows no bfloat16
 
     @torch.inference_mode()
     def encode_children(

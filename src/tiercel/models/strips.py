@@ -78,7 +78,8 @@ def photo_strip(
     sample = _equirectangular_coordinates if panorama else _pinhole_coordinates
     x, y = sample(relative, tangent, pixels.shape[1], pixels.shape[0], field_of_view)
     density = config.columns_per_heading / config.bin_deg * field_of_view
-    return Strip(_resample(pixels, x, y, density, wrap=around and panorama), left - centre, heading, around)
+    resampled = _resample(pixels, x, y, density, wrap=panorama and field_of_view >= 360.0)
+    return Strip(resampled, left - centre, heading, around)
 
 
 Coordinates = tuple[NDArray[np.float64], NDArray[np.float64]]
