@@ -56,7 +56,8 @@ def test_the_river_is_flat_and_bridges_are_level(world: World) -> None:
     assert river.sum() > 2000
     assert np.ptp(world.ground[river]) == 0.0
     level = float(world.ground[river][0])
-    deck = (world.surface == Surface.ROAD) & (world.features["kind"][world.feature] == 0)
+    paved = np.isin(world.surface, (Surface.ROAD, Surface.PAVEMENT))
+    deck = paved & (world.features["kind"][world.feature] == 0)
     near = np.zeros_like(deck)
     near[2:] |= river[:-2]
     near[:-2] |= river[2:]

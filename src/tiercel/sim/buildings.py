@@ -657,12 +657,12 @@ def _slab_yard(site: Site, room: Polygon, axis: Point, middle: float, a0: float,
     rng = site.rng
     along = 0.5 * (a0 + a1)
     x, y = axis[0] * along - axis[1] * middle, axis[1] * along + axis[0] * middle
-    fit = largest_scale(room, x, y, *axis, 0.5 * (a1 - a0), 8.2)
-    if fit < 0.4:
-        return
-    if rng.random() < 0.65:
-        _car_park(site, rectangle(x, y, *axis, 0.5 * (a1 - a0) * min(1.0, fit), 8.2 * min(1.0, fit)), axis)
-    elif fit * 8.2 > 6.0:
+    half_length = 0.5 * (a1 - a0)
+    while half_length > 8.0 and largest_scale(room, x, y, *axis, half_length, 8.2) < 1.0:
+        half_length *= 0.8
+    if half_length > 14.0 and rng.random() < 0.65:
+        _car_park(site, rectangle(x, y, *axis, half_length, 8.2), axis)
+    elif half_length > 14.0:
         _court(site, x, y, axis, 2)
 
 
@@ -1071,7 +1071,7 @@ def _landmark(site: Site, lot: Lot) -> bool:
     room = inset(lot.polygon, lot.margins(4.0, 4.0))
     if len(room) < 3 or area(room) < 700.0:
         return False
-    if area(room) > 9000.0:
+    if area(lot.polygon) > 11000.0:
         _lawn(site, lot, ground, Surface.GRASS, _grass(site), 0.12)
         return _stadium(site, lot, ground, room)
     builders = {

@@ -124,7 +124,7 @@ def _tile_colours(rng: random.Random) -> list[Colour]:
     ]
     families = [red, brown, slate, odd]
     shares = [rng.expovariate(1.0) for _ in families]
-    shares[3] *= 0.2
+    shares[3] *= 0.08
     return [rng.choice(rng.choices(families, shares)[0]) for _ in range(14)]
 
 
@@ -184,7 +184,7 @@ def draw_character(rng: random.Random) -> Character:
         asphalt=(asphalt, asphalt + rng.uniform(-2, 2), asphalt + rng.uniform(-3, 6)),
         paving=(paving, paving - rng.uniform(0, 7), paving - rng.uniform(2, 20)),
         plaza=from_hsv(rng.uniform(0.02, 0.14), rng.uniform(0.05, 0.25), rng.uniform(0.58, 0.8)),
-        grass=from_hsv(rng.uniform(0.19, 0.29), rng.uniform(0.32, 0.52), rng.uniform(0.38, 0.54)),
+        grass=from_hsv(rng.uniform(0.18, 0.28), rng.uniform(0.24, 0.46), rng.uniform(0.37, 0.52)),
         gravel=from_hsv(rng.uniform(0.07, 0.13), rng.uniform(0.1, 0.32), rng.uniform(0.55, 0.78)),
         water=from_hsv(rng.uniform(0.36, 0.6), rng.uniform(0.2, 0.5), rng.uniform(0.26, 0.46)),
         line=yellow if rng.random() < 0.4 else white,

@@ -120,12 +120,17 @@ def _build(site: Site, lots: list[Lot], plan: Plan) -> None:
     rng = site.rng
     share = rng.uniform(0.15, 0.5) / max(1.0, len(lots) / 400.0)
     seen: dict[int, int] = {}
+    stadiums = rng.choice([0, 1, 1, 2])
     for lot in lots:
-        large = area(lot.polygon) > 1500.0
-        chance = share * 6.0 if large else share if area(lot.polygon) > 800.0 else 0.0
+        space = area(lot.polygon)
+        if space > 11000.0 and stadiums == 0:
+            build_lot(site, lot, plan, False)
+            continue
+        chance = share * 6.0 if space > 1500.0 else share if space > 800.0 else 0.0
         landmark = seen.get(int(lot.style), 0) < 4 and rng.random() < chance
         if landmark:
             seen[int(lot.style)] = seen.get(int(lot.style), 0) + 1
+            stadiums -= space > 11000.0
         build_lot(site, lot, plan, landmark)
 
 

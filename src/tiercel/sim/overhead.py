@@ -125,13 +125,41 @@ def render_overhead(world: World, resolution: float = 0.5, *, day: int, look: Ov
 
 
 @compiled
-def _lit(r: float, g: float, b: float, sunlit: bool, facing: float, light: Array) -> tuple[float, float, float]:
-    """Colour under sun and sky; `facing` is the sun's light on the surface as a share of that on flat ground."""
+def _lit(r: float, g: float, b: float, sunlit: float, facing: float, light: Array) -> tuple[float, float, float]:
+    """Colour under sun and sky.
+
+    `sunlit` is the share of the sun that is not hidden, `facing` the light it sheds as a share of that on flat ground.
+    """
     sky, tint = light[0], light[1]
-    direct = (1.0 - sky) * facing if sunlit else 0.0
+    direct = (1.0 - sky) * facing * sunlit
     warm = direct + sky * (1.0 - 0.1 * tint)
     cold = direct + sky * (1.0 + 0.14 * tint)
     return r * warm, g * (direct + sky), b * cold
+
+
+@compiled
+def _sunlight(shadow: Floats, col: float, row: float) -> float:
+    """Share of the sun on the ground at a place in texels: the edge of a shadow is as soft as a texel is wide."""
+    last = shadow.shape[0] - 2
+    c, r = min(max(int(col), 0), last), min(max(int(row), 0), last)
+    fx, fy = min(max(col - c, 0.0), 1.0), min(max(row - r, 0.0), 1.0)
+    low = (1.0 - fx if shadow[r, c] < 0.3 else 0.0) + (fx if shadow[r, c + 1] < 0.3 else 0.0)
+    high = (1.0 - fx if shadow[r + 1, c] < 0.3 else 0.0) + (fx if shadow[r + 1, c + 1] < 0.3 else 0.0)
+    return float(low * (1.0 - fy) + high * fy)
+
+
+@compiled
+def _sunlight_above(shadow: Floats, ground: Floats, col: float, row: float, height: float) -> float:
+    """The same for a roof at a height."""
+    last = shadow.shape[0] - 2
+    c, r = min(max(int(col), 0), last), min(max(int(row), 0), last)
+    fx, fy = min(max(col - c, 0.0), 1.0), min(max(row - r, 0.0), 1.0)
+    total = 0.0
+    for dr in range(2):
+        for dc in range(2):
+            if shadow[r + dr, c + dc] + ground[r + dr, c + dc] < height:
+                total += (fx if dc else 1.0 - fx) * (fy if dr else 1.0 - fy)
+    return total
 
 
 @compiled
@@ -196,8 +224,6 @@ def _draw_surfaces(
                             height = roof_height(parts, candidates[k] - 1, x, y)
                             if height > top:
                                 top, part, rim = height, candidates[k] - 1, wall
-                    tx, ty = min(texels - 1, int(2.0 * x)), min(texels - 1, int(2.0 * (size - y)))
-                    shade = shadow[ty, tx]
                     facing = 1.0
                     if part >= 0:
                         r, g, b = roof_colour(parts, part, x, y, step)
@@ -213,14 +239,12 @@ def _draw_surfaces(
                                 facing = min(1.6, facing)
                         elif rim < 0.45 and parts[part].facade != 8 and parts[part].half_width > 3.0:
                             r, g, b = r * 1.12 + 6.0, g * 1.12 + 6.0, b * 1.12 + 6.0
-                        sunlit = shade + ground[ty, tx] < top + 0.35
+                        sunlit = _sunlight_above(shadow, ground, 2.0 * x - 0.5, 2.0 * (size - y) - 0.5, top + 0.35)
                     else:
                         what, owner, pu, pv, near = ground_at(surface, feature, features, u, v, junction, size, x, y)
                         r, g, b = ground_colour(what, owner, features, x, y, pu, pv, near, season, step)
                         white = snow * (0.25 if what == 0 else (0.0 if what == 6 else 0.9))
-                        sunlit = shade < 0.3
-                        if shade > 6.0 and what == 6:
-                            sunlit = False
+                        sunlit = _sunlight(shadow, 2.0 * x - 0.5, 2.0 * (size - y) - 0.5)
                     if white > 0.0:
                         cover = min(1.0, max(0.0, white * 2.2 - 1.4 * value_noise(x * 0.12, y * 0.12, 7)))
                         r, g, b = r + (236.0 - r) * cover, g + (239.0 - g) * cover, b + (244.0 - b) * cover
@@ -246,7 +270,7 @@ def _draw_vehicles(
         x0, y0 = slots[s].x, slots[s].y
         ax, ay = math.sin(slots[s].azimuth), math.cos(slots[s].azimuth)
         tr, tc = min(texels - 1, max(0, int((size - y0) * 2.0))), min(texels - 1, max(0, int(x0 * 2.0)))
-        sunlit = shadow[tr, tc] < 0.8 * height
+        sunlit = 1.0 if shadow[tr, tc] < 0.8 * height else 0.0
         span = 0.5 * length + 1.2 * height
         for row in range(max(0, int((size - y0 - span) / step)), min(pixels, int((size - y0 + span) / step) + 1)):
             for col in range(max(0, int((x0 - span) / step)), min(pixels, int((x0 + span) / step) + 1)):
@@ -260,7 +284,7 @@ def _draw_vehicles(
                             cr, cg, cb = vehicle_from_above(model, red, green, blue, along, across)
                             body += 0.25
                             r, g, b = r + 0.25 * cr, g + 0.25 * cg, b + 0.25 * cb
-                        elif sunlit:
+                        elif sunlit > 0.0:
                             ex, ey = dx - 0.4 * height * reach_x, dy - 0.4 * height * reach_y
                             if abs(ex * ax + ey * ay) < 0.5 * length and abs(ex * ay - ey * ax) < 0.5 * width:
                                 shade += 0.25
@@ -317,7 +341,7 @@ def _draw_plants(
                 tr, tc = min(texels - 1, int((size - y) * 2.0)), min(texels - 1, int(x * 2.0))
                 if building[tr, tc] > 0 and roof_height(parts, building[tr, tc] - 1, x, y) > height:
                     continue
-                sunlit = shadow[tr, tc] + ground[tr, tc] < height + 1.0
+                sunlit = 1.0 if shadow[tr, tc] + ground[tr, tc] < height + 1.0 else 0.0
                 facing = max(0.12, (nx * sun[0] + ny * sun[1] + nz * sun[2]) * 1.05)
                 tone = (0.68 + 0.55 * clump) * (0.8 + 0.2 * nz)
                 r, g, b = _lit(

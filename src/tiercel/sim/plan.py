@@ -204,7 +204,7 @@ GRAIN: dict[District, Grain] = {
     District.CAMPUS: Grain(200.0, 150.0, 0.06, (3.2, 4.2), (2.2, 3.0), 1.5, 0.4),
     District.TERRACES: Grain(160.0, 58.0, 0.05, (3.8, 4.6), (1.6, 2.2), 0.0, 0.85),
     District.VILLAS: Grain(150.0, 95.0, 0.12, (2.9, 3.6), (1.6, 2.2), 1.8, 0.2),
-    District.RETAIL: Grain(260.0, 190.0, 0.03, (4.0, 5.0), (1.8, 2.4), 1.0, 0.0),
+    District.RETAIL: Grain(190.0, 130.0, 0.03, (4.0, 5.0), (1.8, 2.4), 1.0, 0.0),
     District.WOODS: Grain(450.0, 350.0, 0.12, (2.8, 3.2), (1.2, 1.6), 1.0, 0.0),
 }
 
