@@ -63,7 +63,9 @@ class Demo:
         return {name: recalls(some) for name, some in errors.items() if some}
 
 
-def run(seed: int, folder: Path, *, say: Say, model: str = "bundled", photos: int = PHOTOS) -> tuple[Path, Table]:
+def run(
+    seed: int, folder: Path, *, say: Say, model: str = "bundled", photos: int = PHOTOS, size: float = SIZE_M
+) -> tuple[Path, Table]:
     """Make a city, locate photos in it, and write the page.
 
     Args:
@@ -72,6 +74,7 @@ def run(seed: int, folder: Path, *, say: Say, model: str = "bundled", photos: in
         say: told what is being done.
         model: name or folder of the model.
         photos: how many.
+        size: side of the city in metres.
 
     Returns:
         The page, and a table of the results for the terminal.
@@ -79,7 +82,7 @@ def run(seed: int, folder: Path, *, say: Say, model: str = "bundled", photos: in
     Raises:
         TiercelError: the folder holds something else, or the model does not load.
     """
-    with locate_city(seed, folder, say=say, model=model, photos=photos) as demo:
+    with locate_city(seed, folder, say=say, model=model, photos=photos, size=size) as demo:
         say("Drawing the page ...")
         page = folder / "index.html"
         with replacing(page) as part:
