@@ -16,7 +16,7 @@ from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
     from tiercel.atlas import Atlas
-    from tiercel.atlas import build as build_atlas
+    from tiercel.atlas.build import build as build_atlas
     from tiercel.fix import Fix
     from tiercel.locate import Locator
     from tiercel.maps import open_map
