@@ -33,7 +33,8 @@ BLOCK = 64
 NOTHING = 1.0e9
 """Depth of the sky."""
 
-_ROAD, _PAVEMENT, _WATER = int(Surface.ROAD), int(Surface.PAVEMENT), int(Surface.WATER)
+_ROAD, _WATER = int(Surface.ROAD), int(Surface.WATER)
+_STREET, _ROUNDABOUT = 0, 2
 
 
 class Scene(NamedTuple):
@@ -175,12 +176,12 @@ def shadow_height(shadow: Floats, size: float, x: float, y: float) -> float:
 
 @inlined
 def _ground_owner(scene: Scene, x: float, y: float, coarse: bool) -> tuple[int, int]:
-    """Feature and surface of a continuous point: the four texels around it vote by their bilinear weights."""
+    """Feature and surface of a continuous point: the texels around it vote."""
     last = scene.surface.shape[0] - 1
     column = min(max(x / TEXEL - 0.5, 0.0), last - 0.001)
-    row = min(max((scene.size - y) / TEXEL - 0.5, 0.0), last - 0.001)
-    i, j = int(column), int(row)
-    across, down = column - i, row - j
+    row_at = min(max((scene.size - y) / TEXEL - 0.5, 0.0), last - 0.001)
+    i, j = int(column), int(row_at)
+    across, down = column - i, row_at - j
     if coarse:
         i, j = i + (across > 0.5), j + (down > 0.5)
         return scene.feature[j, i], scene.surface[j, i]
@@ -192,15 +193,36 @@ def _ground_owner(scene: Scene, x: float, y: float, coarse: bool) -> tuple[int, 
         return k00 >> 4, k00 & 15
     w00, w01 = (1.0 - across) * (1.0 - down), across * (1.0 - down)
     w10, w11 = (1.0 - across) * down, across * down
-    best, winner = w00 + w01 * (k01 == k00) + w10 * (k10 == k00) + w11 * (k11 == k00), k00
-    votes = w01 + w00 * (k00 == k01) + w10 * (k10 == k01) + w11 * (k11 == k01)
-    if votes > best:
-        best, winner = votes, k01
-    votes = w10 + w00 * (k00 == k10) + w01 * (k01 == k10) + w11 * (k11 == k10)
-    if votes > best:
-        best, winner = votes, k10
-    if w11 > best:
-        winner = k11
+    row = k00 >> 4
+    whole = row == k01 >> 4 and row == k10 >> 4 and row == k11 >> 4
+    if whole and (scene.features[row].kind == _STREET or scene.features[row].kind == _ROUNDABOUT):
+        # The kerb of a street is where its own coordinate says, as sharp as the markings are.
+        other = k00
+        other = k01 if other & 15 == _ROAD else other
+        other = k10 if other & 15 == _ROAD else other
+        other = k11 if other & 15 == _ROAD else other
+        paved = (k00 & 15 == _ROAD) or (k01 & 15 == _ROAD) or (k10 & 15 == _ROAD) or (k11 & 15 == _ROAD)
+        near = min(scene.junction[j, i], scene.junction[j + 1, i + 1], scene.junction[j, i + 1], scene.junction[j + 1, i])
+        if paved and near > 0.5:
+            u = scene.u[j, i] * w00 + scene.u[j, i + 1] * w01 + scene.u[j + 1, i] * w10 + scene.u[j + 1, i + 1] * w11
+            if abs(u) < scene.features[row].half_width:
+                return row, _ROAD
+            return row, other & 15
+    # Nine texels vote, by the weights of a quadratic spline, for one of the inner four: edges that are straight in the
+    # city come out straight, not as stairs.
+    i, j = int(column + 0.5), int(row_at + 0.5)
+    across, down = column - i, row_at - j
+    best, winner = -1.0, k00
+    for candidate in (k00, k01, k10, k11):
+        votes = 0.0
+        for m in range(-1, 2):
+            tall = 0.75 - down * down if m == 0 else 0.5 * (0.5 + m * down) ** 2
+            for n in range(-1, 2):
+                p, q = min(max(j + m, 0), last), min(max(i + n, 0), last)
+                if scene.feature[p, q] * 16 + scene.surface[p, q] == candidate:
+                    votes += tall * (0.75 - across * across if n == 0 else 0.5 * (0.5 + n * across) ** 2)
+        if votes > best:
+            best, winner = votes, candidate
     return winner >> 4, winner & 15
 
 

@@ -15,7 +15,9 @@ from tiercel.sim.noise import hash_unit, smooth_step, value_noise
 from tiercel.sim.world import Floats
 
 # Columns of the wall table: the part's numbers as plain floats, since reading records in an inner loop is slow.
-BASE, EAVE, WALL, WINDOW, SHOP, MATERIAL, KIND, FLOOR, BAY, SHARE, SEED, RISE = 0, 1, 2, 5, 8, 11, 12, 13, 14, 15, 16, 17
+BASE, EAVE, RISE, FLOOR, BAY, SHARE = 0, 1, 17, 13, 14, 15
+WALL, WINDOW, SHOP = 2, 5, 8  # the first of three
+MATERIAL, KIND, SEED = 11, 12, 16
 COLUMNS = 18
 
 Paint = tuple[float, float, float, float, float]
@@ -404,7 +406,11 @@ def _church(
     if place < 0.35 or wide - place < 0.35:
         return min(250.0, 1.08 * r), min(250.0, 1.08 * g), min(250.0, 1.08 * b), 0.0, 0.0
     low, spring = 0.26 * top, 0.72 * top
-    if x < half + 0.15 and low < height < spring + half + 0.15 and not (bays <= 3 and bay == bays // 2 and height < 4.6):
+    if (
+        x < half + 0.15
+        and low < height < spring + half + 0.15
+        and not (bays <= 3 and bay == bays // 2 and height < 4.6)
+    ):
         arch = max(0.0, height - spring)
         radius = math.sqrt(x * x + arch * arch) if arch > 0.0 else x
         if radius < half:

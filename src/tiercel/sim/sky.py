@@ -144,18 +144,18 @@ def light_of(look: StreetLook, azimuth: float, elevation: float) -> Light:
     if look.weather == "sun":
         low = 1.0 - min(1.0, elevation / 50.0)
         direct = (0.66, 0.63 - 0.05 * low, 0.58 - 0.14 * low)
-        strength = (1.0 - 0.25 * look.clouds) * (0.75 + 0.45 * low) / max(0.55, towards[2] + 0.25)
+        strength = (1.0 - 0.25 * look.clouds) * (0.92 + 0.40 * low) / max(0.55, towards[2] + 0.25)
         sun = tuple(channel * strength for channel in direct)
-        ambient, zenith, horizon = (0.47, 0.50, 0.56), (84.0, 134.0, 200.0), (190.0, 208.0, 226.0)
+        ambient, zenith, horizon = (0.56, 0.585, 0.635), (84.0, 134.0, 200.0), (190.0, 208.0, 226.0)
         cloud, cloud_light = look.clouds * 0.9, 244.0
     elif look.weather == "overcast":
         sun = (0.0, 0.0, 0.0)
         grey = 0.86 + 0.12 * look.clouds
-        ambient, zenith = (0.80 * grey, 0.81 * grey, 0.83 * grey), (176.0 * grey, 182.0 * grey, 188.0 * grey)
+        ambient, zenith = (0.98 * grey, 0.99 * grey, 1.01 * grey), (176.0 * grey, 182.0 * grey, 188.0 * grey)
         horizon, cloud, cloud_light = (206.0 * grey, 208.0 * grey, 210.0 * grey), 0.75, 224.0 * grey
     else:
         sun = (0.42, 0.26, 0.13)
-        ambient, zenith, horizon = (0.42, 0.41, 0.50), (74.0, 84.0, 132.0), (232.0, 172.0, 130.0)
+        ambient, zenith, horizon = (0.56, 0.52, 0.60), (74.0, 84.0, 132.0), (232.0, 172.0, 130.0)
         cloud, cloud_light = look.clouds * 0.8, 176.0
     return Light(
         towards[0], towards[1], towards[2], sun[0], sun[1], sun[2], *ambient, *zenith, *horizon,
@@ -185,7 +185,8 @@ def sky_colour(east: float, north: float, tangent: float, light: Light) -> Colou
     flat = math.sqrt(1.0 - up * up)
     towards = flat * (east * light.sun_x + north * light.sun_y) + up * light.sun_z
     if light.sun_r > 0.0 and towards > 0.0:
-        glow = towards**8 * 0.28 + towards**64 * 0.35 + 3.0 * smooth_step(0.9988, 0.9996, towards)
+        disc = 3.0 * smooth_step(0.9988, 0.9996, towards) * (1.0 - light.evening)
+        glow = towards**8 * 0.28 + towards**64 * 0.35 + disc
         r += (255.0 - r) * min(1.0, glow)
         g += (248.0 - g) * min(1.0, glow * 0.92)
         b += (228.0 - b) * min(1.0, glow * 0.8)

@@ -79,10 +79,12 @@ def hit_crown(
     fine = 0.5
     if detail < 0.4:
         fine = value_noise(7.0 * size * side, 7.0 * size * z * high / crown + 7.0, seed + 5)
-        edge += (fine - 0.5) * 0.20 * (1.0 - smooth_step(0.15, 0.4, detail))
+        if detail < 0.06:
+            fine = 0.55 * fine + 0.45 * value_noise(23.0 * size * side, 23.0 * size * z * high / crown, seed + 8)
+        edge += (fine - 0.5) * 0.24 * (1.0 - smooth_step(0.15, 0.4, detail))
     if impact > edge * edge:
         return -1.0, 0.0, 0.0, 0.0, 0.0
-    if fine < 0.10 and impact > 0.25 and kind != _BUSH:  # the sky through a gap
+    if fine < 0.13 and impact > 0.4 and kind != _BUSH:  # the sky through a gap
         return -1.0, 0.0, 0.0, 0.0, 0.0
     tone = 0.62 + 0.52 * clump + 0.42 * (fine - 0.5) * (1.0 - smooth_step(0.1, 0.5, detail))
     tone *= 0.80 + 0.26 * (0.5 + 0.5 * z)
@@ -91,18 +93,24 @@ def hit_crown(
 
 @compiled
 def _twigs(seed: int, aside: float, above: float, crown: float, high: float, distance: float, detail: float) -> Hit:
-    """Bare branches in the plane of the crown, ``above`` metres over its foot."""
+    """Bare branches in the plane of the crown, ``above`` metres over its foot.
+
+    They fan out from the foot; every so often the number of branches doubles and their thickness shrinks.
+    """
     reach = math.sqrt(aside * aside + above * above)
-    angle = math.atan2(aside, above + 0.15 * high)
-    bend = value_noise(0.8 * reach, angle * 2.0, seed + 9)
-    limb = abs(math.sin(angle * 9.0 + 3.0 * bend + seed))
-    thick = 0.30 * max(0.0, 1.0 - reach / (2.0 * high)) + 0.05
-    branch = abs(value_noise(angle * 26.0 + 5.0 * bend, 1.6 * reach, seed + 3) - 0.5)
-    density = 0.055 + 0.10 * max(0.0, 1.0 - 0.8 * reach / (2.0 * high))
-    if detail > 0.06:  # too far to see twigs: a thin veil of them
-        density += 0.5 * min(0.15, detail - 0.06)
-    if limb < thick * 0.35 or branch < density:
-        return distance, -1.0, 0.0, 0.0, 0.6
+    angle = math.atan2(aside, above + 0.2) + 0.10 * math.sin(2.2 * reach + seed % 7)
+    share = reach / (crown + high)
+    for order in range(5):
+        if share < 0.16 * order:
+            break
+        spread = 2.2 * 1.9**order
+        cell = math.floor(angle * spread)
+        middle = (cell + 0.25 + 0.5 * hash_unit(int(cell), order, seed)) / spread
+        bend = (0.22 / (order + 1.0)) * math.sin((2.6 + order) * reach + 40.0 * hash_unit(int(cell), order + 9, seed))
+        thick = max(0.008, (0.055 - 0.012 * order) * (1.15 - share)) + 0.2 * min(detail, 0.2)
+        ends = share < 0.45 + 0.14 * order + 0.2 * hash_unit(int(cell), order + 5, seed)
+        if ends and abs(angle - middle - 0.5 * bend * share) * reach < thick:
+            return distance, -1.0, 0.0, 0.0, 0.6
     return -1.0, 0.0, 0.0, 0.0, 0.0
 
 

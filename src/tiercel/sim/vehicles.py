@@ -55,9 +55,7 @@ _PRESENT = np.array([0.62, 0.26, 0.34])
 
 
 @compiled
-def vehicle_at(
-    slot_index: int, day: int, kind: int
-) -> tuple[bool, int, float, float, float, float, float, float]:
+def vehicle_at(slot_index: int, day: int, kind: int) -> tuple[bool, int, float, float, float, float, float, float]:
     """The vehicle in a slot on a day; another day has other vehicles.
 
     Args:
@@ -100,7 +98,9 @@ def vehicle_at(
     blue = min(250.0, _PAINTS[paint, 2] * shade)
     if model == BUS:  # a bus wears its city's livery
         livery = hash_unit(slot_index // 4000, 77, 9)
-        red, green, blue = (196.0, 40.0, 36.0) if livery < 0.4 else ((226.0, 190.0, 60.0) if livery < 0.7 else (40.0, 96.0, 160.0))
+        red, green, blue = (
+            (196.0, 40.0, 36.0) if livery < 0.4 else ((226.0, 190.0, 60.0) if livery < 0.7 else (40.0, 96.0, 160.0))
+        )
     return present, model, float(red), float(green), float(blue), float(length), float(width), float(height)
 
 
@@ -337,7 +337,12 @@ def _cabin_colour(
             return red, green, blue, 0.12
         pillar = 0.06 * length if model != VAN else 0.02 * length
         middle = 0.5 * (front + rear) + 0.02 * length
-        if rise > 0.86 or along > front - 0.05 or along < rear + pillar or (model != VAN and abs(along - middle) < 0.045):
+        if (
+            rise > 0.86
+            or along > front - 0.05
+            or along < rear + pillar
+            or (model != VAN and abs(along - middle) < 0.045)
+        ):
             return 0.9 * red, 0.9 * green, 0.9 * blue, 0.1
         if rise < 0.05:
             return 30.0, 30.0, 32.0, 0.1
