@@ -130,8 +130,10 @@ class Recipe:
         content = dict(content)
         content["model"] = ModelConfig.from_dict(content.get("model") or {}, f"{where}, model")
         content["cities"] = _filled(Cities, content.get("cities") or {}, f"{where}, cities")
-        stages = [_filled(Stage, stage, f"{where}, stages") for stage in content.get("stages") or []]
-        content["stages"] = tuple(stages)
+        stages = content.get("stages") or []
+        if not isinstance(stages, list):
+            raise TiercelError(f"{where}, stages: a list is needed: compare with the recipes in recipes/.")
+        content["stages"] = tuple(_filled(Stage, stage, f"{where}, stages") for stage in stages)
         return _filled(cls, content, where)
 
     def stage(self, name: str) -> Stage:
@@ -150,8 +152,10 @@ class Recipe:
 _Kind = TypeVar("_Kind", Cities, Stage, Recipe)
 
 
-def _filled(kind: type[_Kind], content: dict[str, Any], where: str) -> _Kind:
+def _filled(kind: type[_Kind], content: Any, where: str) -> _Kind:  # noqa: ANN401  (whatever a file held)
     """The data class `kind` from plain values; lists become tuples."""
+    if not isinstance(content, dict):
+        raise TiercelError(f"{where}: '{content}' are no settings: compare with the recipes in recipes/.")
     unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
     if unknown:
         raise TiercelError(f"{where}: unknown settings ({', '.join(unknown)}): compare with the recipes in recipes/.")

@@ -1,0 +1,274 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models.tiny import photo_of_scene
+from tests.training.conftest import CONFIG, address, coded_strips, small_stage
+from tiercel.models import photo_strip
+from tiercel.training.batches import (
+    MatchBatches,
+    RetrievalBatches,
+    Turn,
+    _pinhole_mask,
+    cut_photos,
+    padded_crop,
+    photo_bins,
+)
+from tiercel.training.loop import Steps
+from tiercel.training.recipe import Stage
+
+TURNS = [Turn(quarters, mirror) for quarters in range(4) for mirror in (False, True)]
+PIXEL = 2 * CONFIG.resolution
+
+
+def colours(tensor) -> np.ndarray:
+    """The bytes (..., H, W, C) behind a tensor (..., C, H, W)."""
+    return np.round((tensor.movedim(-3, -1).numpy() + 1) * 127.5).astype(int)
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=str)
+def test_a_turn_takes_pictures_points_and_panoramas_alike(turn) -> None:
+    """A camera with a mark 20 cells to its north-east: picture, point and panorama agree on where it is afterwards."""
+    side, camera, azimuth = 101, np.array([[40.0, 60.0]]), 37.0
+    mark = camera + 20 * np.array([[math.sin(math.radians(azimuth)), -math.cos(math.radians(azimuth))]])
+    picture = np.zeros((side, side, 1), np.uint8)
+    picture[int(mark[0, 1]), int(mark[0, 0])] = 1
+    panorama = np.zeros((1, 2, 360, 1), np.uint8)
+    panorama[0, :, int(azimuth)] = 1
+    new_camera, new_mark = turn.points(camera, side), turn.points(mark, side)
+    row, col = (int(v) for v in np.argwhere(turn.image(picture)[..., 0])[0])
+    assert np.abs(new_mark[0] - [col + 0.5, row + 0.5]).max() <= 0.5 + 1e-9
+    assert np.linalg.norm(new_mark - new_camera) == pytest.approx(20)
+    column = int(turn.strips(panorama)[0, 0, :, 0].argmax())
+    east, south = (new_mark - new_camera)[0]
+    assert math.degrees(math.atan2(east, -south)) % 360 == pytest.approx(column + 0.5, abs=1)
+
+
+def test_the_turns_are_eight() -> None:
+    picture = np.arange(9, dtype=np.uint8).reshape(3, 3, 1)
+    assert len({turn.image(picture).tobytes() for turn in TURNS}) == 8
+
+
+@pytest.mark.parametrize("bins", [5, 9, 32])
+def test_cut_photos_start_where_they_say(bins) -> None:
+    rng = np.random.default_rng(0)
+    photos = cut_photos(coded_strips(40), bins, small_stage(), CONFIG, rng, aligned=0.5)
+    assert photos.around == (bins == 32)
+    assert photos.strips.shape == (40, 64, bins * 8, 4)
+    seen = photos.strips[..., 3] == 255
+    columns = (photos.start[:, None] + np.arange(bins * 8)) % 256
+    expected = np.broadcast_to(columns[:, None], seen.shape)
+    assert (photos.strips[..., 0][seen] == expected[seen]).all()
+    assert (photos.strips[~seen] == 0).all()
+    assert seen.mean((1, 2)).min() > 0.2
+    aligned = photos.start % 8 == 0
+    assert 10 < aligned.sum() < 35
+    for share, wanted in ((1.0, 40), (0.0, 0)):
+        start = cut_photos(coded_strips(40), bins, small_stage(), CONFIG, rng, aligned=share).start
+        assert (start % 8 == 0).sum() == pytest.approx(wanted, abs=12 if share == 0 else 0)
+
+
+class Fixed:
+    """A source of chance that gives what is listed."""
+
+    def __init__(self, values) -> None:
+        self.values = values
+
+    def random(self) -> float:
+        return self.values.pop(0)
+
+    def uniform(self, low, high) -> float:
+        return self.values.pop(0)
+
+
+@pytest.mark.parametrize(("field", "height", "width"), [(90.0, 480, 640), (60.0, 640, 480), (110.0, 300, 640)])
+def test_masks_in_training_are_those_of_photos(field, height, width) -> None:
+    """A training strip hides just what `photo_strip` hides of a real photo of the same field of view and shape."""
+    strip = photo_strip(
+        photo_of_scene(field / 2, field, width, height),
+        panorama=False, field_of_view=field, heading=field / 2, config=CONFIG,
+    )  # fmt: skip
+    bins = strip.pixels.shape[1] // CONFIG.columns_per_heading
+    tangent = CONFIG.vertical_tangent * (1 - (np.arange(CONFIG.strip_height) + 0.5) * 2 / CONFIG.strip_height)
+    chance = Fixed([field, 0.9, height / width, 0.0])
+    mask = _pinhole_mask(bins, small_stage(field_of_view=(field, field)), CONFIG, tangent, chance)
+    different = mask != (strip.pixels[..., 3] == 255)
+    assert different.mean() < 0.02
+    assert mask.mean() > 0.3
+
+
+def test_the_widths_of_photos() -> None:
+    rng = np.random.default_rng(0)
+    stage = small_stage(panoramas=0.25, field_of_view=(55.0, 120.0))
+    drawn = [photo_bins(stage, CONFIG, rng) for _ in range(400)]
+    assert set(drawn) == {32, *range(5, 13)}
+    assert np.mean(np.array(drawn) == 32) == pytest.approx(0.25, abs=0.06)
+
+
+def test_a_crop_beyond_the_edge_is_not_covered() -> None:
+    image = np.full((10, 10, 3), 7, np.uint8)
+    crop, covered = padded_crop(image, -2, 6, 8)
+    assert crop.shape == (8, 8, 3)
+    expected = np.zeros((8, 8), bool)
+    expected[:4, 2:] = True
+    assert (covered == expected).all()
+    assert (crop[covered] == 7).all() and (crop[~covered] == 0).all()
+    assert not padded_crop(image, 20, 20, 4)[1].any()
+
+
+@pytest.fixture(params=TURNS, ids=str)
+def forced_turn(request, monkeypatch) -> Turn:
+    monkeypatch.setattr(Turn, "sample", classmethod(lambda cls, rng: request.param))
+    return request.param
+
+
+@pytest.fixture
+def stage(forced_turn) -> Stage:
+    """Panoramas for half of the turns, photos for the others."""
+    return small_stage(panoramas=float(forced_turn.quarters % 2), crops_per_city=1)
+
+
+def looks(strip, start_column) -> list[tuple[int, float, float]]:
+    """Photo, azimuth in the turned crop and in the untouched city, for some columns of a strip (4, rows, columns)."""
+    pixels, mask = colours(strip[:3]), strip[3].numpy()
+    found = []
+    for column in range(0, strip.shape[2], 13):
+        rows = np.flatnonzero(mask[:, column])
+        if len(rows):
+            code, photo, _ = pixels[rows[0], column]
+            found.append((int(photo), (start_column + column + 0.5) * 360 / 256, (code + 0.5) * 360 / 256))
+    return found
+
+
+def ahead(azimuth, metres) -> np.ndarray:
+    return metres * np.array([math.sin(math.radians(azimuth)), -math.cos(math.radians(azimuth))])
+
+
+def test_retrieval_batches_agree_with_their_pixels(cities, stage, forced_turn) -> None:
+    batch = RetrievalBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(1))
+    crops, photos = batch["strips"].shape[:2]
+    assert (crops, photos) == (2, 5)
+    images = colours(batch["image"])
+    checked = 0
+    for crop, photo in itertools.product(range(crops), range(photos)):
+        where = batch["positions"][crop, photo].numpy()
+        start = float(batch["start"][crop, photo]) * CONFIG.columns_per_heading
+        for number, azimuth, original in looks(batch["strips"][crop, photo], start):
+            # The city is known by where the photos are.
+            at = where + ahead(azimuth, 40)
+            shown = address(images[crop, int(at[1] / PIXEL), int(at[0] / PIXEL)], PIXEL)
+            true = [city.positions[number] + ahead(original, 40) for city in cities]
+            # Positions of the truth are jittered by up to half a step along each axis.
+            assert min(np.abs(shown - one).max() for one in true) < 31.25 / 8 + 1.5 * PIXEL
+            checked += 1
+    assert checked > 20
+
+
+def test_retrieval_batches_ignore_their_own_neighbourhood(cities) -> None:
+    stage = small_stage(photos_per_crop=12, negatives_per_crop=40, crops_per_city=1)
+    batch = RetrievalBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(3))
+    ignore, positions = batch["ignore"], batch["positions"]
+    distance = torch.cdist(positions[:, :12], positions)
+    own = torch.zeros_like(ignore)
+    own[:, range(12), range(12)] = True
+    assert not ignore[own].any()
+    assert ignore[(distance < 18) & ~own].all()
+    assert not ignore[distance > 30].any()
+    assert ((positions > 60) & (positions < 437.5 - 60)).all()
+
+
+def inner_box(image, pixel_m, cells) -> np.ndarray:
+    """(cells, cells, 2, 2): least and greatest metres that each child of a square shows in an image with its margin."""
+    side = image.shape[0]
+    margin = round(side * CONFIG.zoom_margin / (1 + 2 * CONFIG.zoom_margin))
+    step = (side - 2 * margin) // cells
+    boxes = np.zeros((cells, cells, 2, 2))
+    for row, col in itertools.product(range(cells), repeat=2):
+        part = image[margin + row * step : margin + (row + 1) * step, margin + col * step : margin + (col + 1) * step]
+        ground = address(part, pixel_m).reshape(-1, 2)
+        boxes[row, col] = ground.min(0) - pixel_m / 2, ground.max(0) + pixel_m / 2
+    return boxes.reshape(-1, 2, 2)
+
+
+def test_zoom_targets_are_the_children_that_show_the_photo(cities, stage, forced_turn) -> None:
+    batch = RetrievalBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(2))
+    crops, photos = batch["strips"].shape[:2]
+    hits = 0
+    for crop in range(crops):
+        city = int(batch["city"][crop])
+        root = inner_box(colours(batch["root_image"][city]), 32 * CONFIG.resolution, 4)
+        middle = inner_box(colours(batch["middle_image"][crop]), 8 * CONFIG.resolution, 4)
+        fine = [inner_box(colours(image), 2 * CONFIG.resolution, 4) for image in batch["fine_images"][crop]]
+        for index, boxes in enumerate(fine):
+            whole = np.stack([boxes[:, 0].min(0), boxes[:, 1].max(0)])
+            assert middle[batch["fine_parent"][crop, index]] == pytest.approx(whole, abs=1e-6)
+        inside_root = np.stack([middle[:, 0].min(0), middle[:, 1].max(0)])
+        for photo in range(photos):
+            number = looks(batch["strips"][crop, photo], 0)[0][0]
+            assert root[batch["root_child"][crop, photo]] == pytest.approx(inside_root, abs=1e-6)
+            box = middle[batch["middle_child"][crop, photo]]
+            mine = [c.positions[number] for c in cities if (c.positions[number] >= box[0]).all()]
+            mine = [position for position in mine if (position <= box[1]).all()]
+            assert mine, "the photo's place is not in the child it is said to be in"
+            square = int(batch["fine_square"][crop, photo])
+            if square >= 0:
+                assert batch["fine_real"][crop, square]
+                leaf = fine[square][batch["fine_child"][crop, photo]]
+                assert any(((leaf[0] <= p) & (p <= leaf[1])).all() for p in mine)
+                hits += 1
+    assert hits >= crops
+
+
+def test_the_margin_beyond_a_city_is_not_covered(cities) -> None:
+    batch = RetrievalBatches(cities, small_stage(), CONFIG, augment=False).sample(np.random.default_rng(0))
+    root = batch["root_image"][0]
+    assert (root[:, :16] == 0).all() and (root[:, :, -16:] == 0).all()
+    assert (root[:, 16:-16, 16:-16] != 0).all()
+
+
+def test_match_batches_agree_with_their_pixels(cities, forced_turn) -> None:
+    stage = small_stage(heads=("match",), panoramas=float(forced_turn.quarters % 2), crops_per_city=1)
+    batch = MatchBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(4))
+    images, pixel = colours(batch["image"]), CONFIG.resolution
+    checked = 0
+    for crop, photo in itertools.product(range(2), range(5)):
+        where = batch["truth"][crop, photo].numpy()
+        start = math.degrees(float(batch["start"][crop, photo, 0])) / 360 * 256
+        for number, azimuth, original in looks(batch["strips"][crop, photo], start):
+            at = where + ahead(azimuth, 20)
+            shown = address(images[crop, int(at[1] / pixel), int(at[0] / pixel)], pixel)
+            true = [city.positions[number] + ahead(original, 20) for city in cities]
+            assert min(np.abs(shown - one).max() for one in true) < 1.5 * pixel
+            checked += 1
+    assert checked > 20
+    assert batch["start"].shape == (2, 5, 1 + stage.wrong_headings)
+    inside = CONFIG.template_m + 2 * CONFIG.match_cell_m
+    assert ((batch["truth"] > inside) & (batch["truth"] < 250 - inside)).all()
+
+
+@pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
+def test_batches_are_a_function_of_seed_and_step(cities, kind) -> None:
+    batches = kind(cities, small_stage(cities_per_step=1, crops_per_city=1, squares_per_crop=1), CONFIG)
+    first = Steps(batches, 3, range(0, 6), 0)
+    later = Steps(batches, 3, range(4, 6), 0)
+    assert len(later) == 2
+    assert same(first[4], later[0])
+    assert not same(first[4], first[5])
+    assert not same(first[4], Steps(batches, 4, range(0, 6), 0)[4])
+    assert not same(first[4], Steps(batches, 3, range(0, 6), 1)[4])
+
+
+def same(one, other) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
+def test_a_city_without_photos(city, kind) -> None:
+    import dataclasses
+
+    empty = dataclasses.replace(city, positions=city.positions[:0], strips=city.strips[:0])
+    with pytest.raises(ValueError, match="render more views"):
+        kind([empty], small_stage(), CONFIG).sample(np.random.default_rng(0))
