@@ -165,7 +165,7 @@ def _yard(site: Site) -> Colour:
     return vary(site.rng, site.rng.choice([city.paving, city.gravel, city.asphalt, city.plaza]), 0.12, 0.04)
 
 
-def _car_park(site: Site, polygon: Polygon, axis: Point, lorries: bool = False) -> None:
+def _car_park(site: Site, polygon: Polygon, axis: Point) -> None:
     """A car park that fills a convex polygon: bays in rows along the axis, a vehicle's place in each bay."""
     if len(polygon) < 3 or area(polygon) < 120.0:
         return
@@ -185,9 +185,7 @@ def _car_park(site: Site, polygon: Polygon, axis: Point, lorries: bool = False) 
                 u, v = (column + 0.5) * STALL_WIDTH, row * module + depth
                 x, y = origin[0] + ax * u - ay * v, origin[1] + ay * u + ax * v
                 if largest_scale(polygon, x, y, ax, ay, 0.5 * STALL_WIDTH, 0.5 * STALL_DEPTH) >= 1.0:
-                    site.slots.append(
-                        (x, y, azimuth + turn + (math.pi if rng.random() < 0.3 else 0.0), 2 if lorries else 0)
-                    )
+                    site.slots.append((x, y, azimuth + turn + (math.pi if rng.random() < 0.3 else 0.0), 0))
 
 
 def _court(site: Site, x: float, y: float, axis: Point, kind: int) -> None:
@@ -715,7 +713,7 @@ def _industrial(site: Site, lot: Lot) -> None:
             site.prism(part, rng.uniform(4.0, 9.0), office, ground.axis)
     side = -1.0 if shift > 0.0 else 1.0
     yard = clip(room, -side * ax, -side * ay, -(side * (ax * x + ay * y) + hl + 2.0))
-    _car_park(site, yard, ground.axis if rng.random() < 0.5 else ground.inward, lorries=rng.random() < 0.4)
+    _car_park(site, yard, ground.axis if rng.random() < 0.5 else ground.inward)
     if rng.random() < 0.5:
         polygon = inset(lot.polygon, lot.margins(0.6, 0.4))
         for k, p in enumerate(polygon):

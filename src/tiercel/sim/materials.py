@@ -180,11 +180,13 @@ def _paving(r: float, g: float, b: float, x: float, y: float, u: float, v: float
 @compiled
 def _grass(r: float, g: float, b: float, x: float, y: float, season: float, wild: float, detail: float) -> Colour:
     """Grass: patches, mowing, dry in late summer, dull in winter."""
-    patch = value_noise(x * 0.035, y * 0.035, 41)
-    fine = value_noise(x * 0.35, y * 0.35, 43)
+    # Turned and mixed, so that the lattice of the noise does not show as squares.
+    patch = 0.6 * value_noise(x * 0.031 + y * 0.017, y * 0.031 - x * 0.017, 41)
+    patch += 0.4 * value_noise(x * 0.07 - y * 0.04, y * 0.07 + x * 0.04, 42)
+    fine = value_noise(x * 0.37 + y * 0.5, y * 0.37 - x * 0.5, 43)
     dry = max(0.0, min(1.0, 1.0 - abs(season - 1.7) * 1.2)) * (0.25 + 0.75 * patch)
     dull = max(0.0, 1.0 - min(abs(season - 3.1), abs(season + 0.9))) * 0.5
-    shade = 0.82 + 0.22 * patch + 0.16 * (fine - 0.5) * (1.0 + wild)
+    shade = 0.82 + 0.22 * patch + 0.12 * (fine - 0.5) * (1.0 + wild)
     if detail < 0.3:
         shade *= 0.84 + 0.32 * hash01(int(x * 30.0), int(y * 30.0))
     r, g, b = r * shade, g * shade, b * shade
