@@ -16,15 +16,18 @@ def train(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for checkpoints and logs.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in DIR.")] = False,
+    stage: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Train this stage only; stages may run side by side.")
+    ] = None,
 ) -> None:
     """Train a model; everything about it stands in the recipe.
 
     [bold]Examples[/bold]
 
-    tiercel train recipes/bundled.yaml -o runs/bundled
+    tiercel train recipes/compact.yaml -o runs/compact
 
-    tiercel train recipes/bundled.yaml -o runs/bundled --resume
+    tiercel train recipes/compact.yaml -o runs/compact --resume
     """
     from tiercel.training import train as train_model
 
-    print(train_model(recipe, out, resume=resume, report=say))
+    print(train_model(recipe, out, resume=resume, stage=stage, report=say))

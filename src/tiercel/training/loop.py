@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tiercel.errors import TiercelError
-from tiercel.models.config import ModelConfig
 from tiercel.models.model import Model, load_model, save_model
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
+from tiercel.training.card import model_card
 from tiercel.training.cities import TrainingCity, describe, prepare_cities
 from tiercel.training.losses import loss_for
 from tiercel.training.recipe import Recipe, Stage
@@ -73,7 +73,7 @@ def train(
         if not _done(folder, one):
             train_stage(recipe, one, folder / one.name, prepared, report)
     if all(_done(folder, one) for one in recipe.stages):
-        assemble(recipe, folder)
+        assemble(recipe, folder, model_card(recipe, Path(recipe_path).read_text(), folder))
         report(f"model written to {folder}")
     return folder
 
@@ -283,13 +283,12 @@ class Log:
         return ", ".join(f"{name.removeprefix('validation_')} {value:.3g}" for name, value in values.items())
 
 
-def assemble(recipe: Recipe, folder: Path) -> Model:
-    """Put the stages' heads together into one model and write it."""
+def assemble(recipe: Recipe, folder: Path, card: str) -> Model:
+    """Put the stages' heads together into one model and write it with its card."""
     heads = tuple(head for stage in recipe.stages for head in stage.heads)
-    config: ModelConfig = dataclasses.replace(recipe.model, heads=heads)
-    model = Model(config)
+    model = Model(dataclasses.replace(recipe.model, heads=heads))
     for stage in recipe.stages:
         part = load_model(folder / stage.name, "cpu")
         model.load_state_dict(part.state_dict(), strict=False)
-    save_model(model, folder, f"{config.name}: heads {', '.join(heads)}, seed {recipe.seed}.\n")
+    save_model(model, folder, card)
     return model
