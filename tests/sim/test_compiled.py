@@ -31,7 +31,8 @@ def test_a_change_in_a_called_module_reaches_its_callers(tmp_path: Path) -> None
     answers = []
     for factor in ("2.0", "3.0"):
         (package / "callee.py").write_text(head + f"@compiled\ndef shade(x):\n    return x * {factor}\n")
-        program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom tiercel.sim.caller import paint\nprint(paint(5.0))"
+        program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        program += "from tiercel.sim.caller import paint; print(paint(5.0))"
         answers.append(
             subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         )
