@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def _render(seed: int, cities: Cities, config: ModelConfig) -> dict[str, NDArray
         arrays[f"overhead_{factor}.npy"] = shrunk(image, factor)
     renderer = StreetRenderer(world)
     on_pavement = round(cities.views * cities.pavement)
-    counts = {"street": cities.views - on_pavement, "pavement": on_pavement}
+    counts: dict[Literal["street", "pavement"], int] = {"street": cities.views - on_pavement, "pavement": on_pavement}
     points = [sample_viewpoints(world, count, rng, kind=kind) for kind, count in counts.items() if count]
     x, y = (np.concatenate([np.asarray(p[name], np.float64) for p in points]) for name in ("x", "y"))
     strips = np.zeros((len(x), config.strip_height, config.strip_columns, 3), np.uint8)

@@ -1,0 +1,143 @@
+import csv
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tests.models.tiny import SIZES
+from tests.training.conftest import CONFIG, small_stage
+from tiercel.errors import TiercelError
+from tiercel.models import load_model
+from tiercel.training import Recipe, loop, train
+from tiercel.training.loop import Log, Prepared, learning_rate, train_stage
+
+RETRIEVAL = small_stage(
+    name="first", crops_per_city=1, cities_per_step=1, photos_per_crop=3, negatives_per_crop=4, squares_per_crop=1
+)
+MATCH = small_stage(name="second", heads=("match",), crops_per_city=1, cities_per_step=1, photos_per_crop=2)
+RECIPE = Recipe(model=CONFIG, stages=(RETRIEVAL, MATCH), seed=3, precision="no", save_every=2, validate_every=100)
+
+
+@pytest.fixture
+def every_step(monkeypatch) -> None:
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    monkeypatch.setattr(loop, "VALIDATION_BATCHES", 1)
+
+
+def rows(path) -> list[tuple[str, ...]]:
+    """The log, without the clock."""
+    with path.open(newline="") as file:
+        return [tuple(row) for row in csv.reader(file) if row[1] not in ("seconds", "waiting_share")]
+
+
+@pytest.mark.parametrize(("stage", "precision"), [(RETRIEVAL, "bf16"), (MATCH, "no")], ids=["retrieval", "match"])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(noise_cities, tmp_path, every_step, stage, precision) -> None:
+    recipe = dataclasses.replace(RECIPE, precision=precision)
+    cities = Prepared(noise_cities, [])
+    train_stage(recipe, stage, tmp_path / "whole", cities, lambda line: None)
+
+    def kill(line) -> None:
+        if " 3/4" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(recipe, stage, tmp_path / "killed", cities, kill)
+    assert (tmp_path / "killed" / "state.pt").exists()
+    assert {row[0] for row in rows(tmp_path / "killed" / "log.csv")} == {"step", "1", "2", "3"}
+    train_stage(recipe, stage, tmp_path / "killed", cities, lambda line: None)
+    whole, resumed = (load_model(tmp_path / name, "cpu").state_dict() for name in ("whole", "killed"))
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+    assert rows(tmp_path / "whole" / "log.csv") == rows(tmp_path / "killed" / "log.csv")
+    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == [
+        "README.md", "config.json", "log.csv", "model.safetensors", "model.safetensors.sha256",
+    ]  # fmt: skip
+
+
+def test_training_moves_the_weights_and_depends_on_the_seed(noise_cities, tmp_path) -> None:
+    cities, short = Prepared(noise_cities, []), dataclasses.replace(MATCH, steps=1)
+    hashes = set()
+    for name, seed in (("one", 3), ("other", 4), ("again", 3)):
+        train_stage(dataclasses.replace(RECIPE, seed=seed), short, tmp_path / name, cities, lambda line: None)
+        hashes.add(load_model(tmp_path / name, "cpu").fingerprint)
+    assert len(hashes) == 2
+
+
+@pytest.fixture
+def recipe_file(tmp_path, monkeypatch, noise_cities) -> object:
+    monkeypatch.setattr(loop, "_prepare", lambda *_: Prepared(noise_cities[:1], noise_cities[1:]))
+    stages = [dataclasses.asdict(dataclasses.replace(stage, steps=1)) for stage in (RETRIEVAL, MATCH)]
+    model = {key: list(value) if isinstance(value, tuple) else value for key, value in SIZES.items()}
+    for stage in stages:
+        stage.update(heads=list(stage["heads"]), field_of_view=list(stage["field_of_view"]))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"model": model, "stages": stages, "precision": "no"}))
+    return path
+
+
+def test_stages_become_one_model(recipe_file, tmp_path, every_step) -> None:
+    lines: list[str] = []
+    folder = train(recipe_file, tmp_path / "run", stage="second", report=lines.append)
+    assert not (folder / "model.safetensors").exists()
+    train(recipe_file, folder, resume=True, report=lines.append)
+    model = load_model(folder, "cpu")
+    assert set(model.config.heads) == {"retrieval", "zoom", "match"}
+    for name in ("first", "second"):
+        for key, value in load_model(folder / name, "cpu").state_dict().items():
+            assert torch.equal(model.state_dict()[key], value)
+    assert any("validation" in line for line in lines)
+    validated = [row for row in rows(folder / "first" / "log.csv") if row[1].startswith("validation_")]
+    assert {row[1] for row in validated} >= {"validation_loss", "validation_right_unknown", "validation_right_zoom_1"}
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    train(recipe_file, folder, report=lines.append)  # nothing is left to do but to put it together again
+    assert load_model(folder, "cpu").fingerprint == model.fingerprint
+    assert (folder / "model.safetensors").stat().st_mtime_ns >= before
+
+
+def test_an_unfinished_run_is_not_begun_anew_by_accident(recipe_file, tmp_path) -> None:
+    (tmp_path / "run" / "first").mkdir(parents=True)
+    (tmp_path / "run" / "first" / "state.pt").write_bytes(b"")
+    with pytest.raises(TiercelError, match=r"holds an unfinished run: give --resume"):
+        train(recipe_file, tmp_path / "run")
+
+
+def test_a_stage_that_is_not_in_the_recipe(recipe_file, tmp_path) -> None:
+    with pytest.raises(TiercelError, match="no stage 'third': it has first, second"):
+        train(recipe_file, tmp_path / "run", stage="third")
+
+
+def test_the_log_of_a_resumed_run_ends_where_it_goes_on(tmp_path) -> None:
+    log = Log(tmp_path / "log.csv", 0, False)
+    for step in range(1, 7):
+        log.add({"loss": torch.tensor(float(step))})
+        log.add({"loss": torch.tensor(step + 1.0)})
+        log.write(step, seconds=0.5)
+    log.write_validation(6, {"loss": 9.0})
+    Log(tmp_path / "log.csv", 4, False).write(5)
+    found = rows(tmp_path / "log.csv")
+    assert found == [("step", "name", "value"), *((str(s), "loss", f"{s + 0.5:g}") for s in range(1, 5))]
+    Log(tmp_path / "log.csv", 0, False)
+    assert rows(tmp_path / "log.csv") == [("step", "name", "value")]
+
+
+def test_the_learning_rate_warms_up_and_fades() -> None:
+    stage = small_stage(steps=1000, warm_up=100, learning_rate=2.0)
+    rates = np.array([learning_rate(stage, step) for step in range(1000)])
+    assert rates[0] == pytest.approx(0.02, rel=0.01)
+    assert rates[99] == pytest.approx(rates.max(), rel=0.03)
+    assert (np.diff(rates[100:]) < 0).all()
+    assert rates[-1] == pytest.approx(0.04, rel=0.01)
+
+
+def test_training_needs_neither_maps_nor_atlas() -> None:
+    code = (
+        "import sys; import tiercel.training, tiercel.training.loop, tiercel.models, tiercel.sim; "
+        "print([name for name in ('rasterio', 'lance', 'pyproj', 'pyarrow') if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
