@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -156,8 +156,17 @@ class Locator:
         """The geometric match over this atlas."""
         return Matcher(self.atlas, self.model)
 
+    @cached_property
+    def convergence(self) -> float:
+        """Azimuth of the map's grid north in the middle of the map, degrees from true north."""
+        root = self.atlas.tree.root
+        return self.atlas.frame.convergence(root.x, root.y)
+
     def analyse(self, photo: Photo, prior: Prior | None = None) -> Analysis:
-        """What every method says about a photo."""
+        """What every method says about a photo. Its heading is from true north; inside, headings are from grid north."""
+        if photo.heading is not None:
+            on_map = replace(photo.heading, value=(photo.heading.value - self.convergence) % 360.0)
+            photo = replace(photo, heading=on_map)
         return Analysis(self, self.model.encode_photos([photo])[0], prior)
 
     def locate(self, photo: Photo | str | Path, prior: Prior | None = None) -> Fix:
@@ -219,7 +228,7 @@ class Locator:
                     level=tree.depth,
                     row=int(cell_row),
                     col=int(cell_col),
-                    heading=float(matches.heading[row]),
+                    heading=(float(matches.heading[row]) + self.convergence) % 360.0,
                     score=float(final.log_probability[leaf]),
                 )
             )

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -92,3 +93,12 @@ def test_geo_needs_numpy_alone() -> None:
     code = "import sys, tiercel.geo; print([m for m in ('pyproj', 'rasterio', 'torch') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
+
+
+def test_grid_north_leans_east_of_true_north_east_of_the_central_meridian() -> None:
+    # On the sphere: tan(convergence) = tan(longitude - central meridian) sin(latitude).
+    frame = Frame("EPSG:32633")
+    x, y = (float(value) for value in frame.from_wgs84(47.0, 17.0))
+    expected = math.degrees(math.atan(math.tan(math.radians(2.0)) * math.sin(math.radians(47.0))))
+    assert frame.convergence(x, y) == pytest.approx(expected, abs=0.01)
+    assert frame.convergence(500_000.0, y) == pytest.approx(0.0, abs=1e-4)

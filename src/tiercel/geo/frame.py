@@ -64,6 +64,15 @@ class Frame:
         x, y = _transformer("EPSG:4326", self.name).transform(east, north)
         return np.asarray(x), np.asarray(y)
 
+    def convergence(self, x: float, y: float) -> float:
+        """Azimuth of grid north at a point, degrees clockwise from true north.
+
+        A true heading less this is a heading on the map.
+        """
+        latitude, longitude = self.to_wgs84(np.array([x, x]), np.array([y - 50.0, y + 50.0]))
+        east = np.diff(longitude)[0] * np.cos(np.radians(latitude.mean()))
+        return float(np.degrees(np.arctan2(east, np.diff(latitude)[0])))
+
     def to_crs(self, crs: str, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eastings and northings in another coordinate system, in that system's unit."""
         east, north = _transformer(self.name, crs).transform(*_floats(x, y))
