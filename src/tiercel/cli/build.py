@@ -35,7 +35,7 @@ def build(
 
     tiercel build city.tif -o city.atlas
 
-    tiercel build town.mbtiles -o town.atlas --model runs/mine/best
+    tiercel build town.mbtiles -o town.atlas --model runs/mine
     """
     from tiercel.atlas import build as build_atlas
     from tiercel.cli.terminal import progress
