@@ -35,7 +35,7 @@ def cylinder_grid(heading: float, height: int, width: int, vertical_tangent: flo
     """
     azimuths = heading - 180.0 + (np.arange(width) + 0.5) * (360.0 / width)
     tangents = vertical_tangent * (1.0 - (np.arange(height) + 0.5) * (2.0 / height))
-    return azimuths, tangents
+    return azimuths, tangents.astype(np.float64)
 
 
 def panorama_grid(heading: float, height: int, width: int) -> tuple[Doubles, Doubles]:

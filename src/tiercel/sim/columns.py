@@ -95,7 +95,7 @@ def make_scene(world: World) -> Scene:
 def _survey(ground: Floats, building: Ints, roof_tops: Floats, metres: int) -> tuple[Bytes, Floats]:
     """`Scene.clearance` (a chessboard distance transform) and `Scene.tops`."""
     texels = ground.shape[0]
-    per_metre = int(round(1.0 / TEXEL))
+    per_metre = round(1.0 / TEXEL)
     clearance = np.full((metres, metres), 255, np.uint8)
     cells = (metres + CELL - 1) // CELL
     tops = np.full((cells, cells), -1.0e9, np.float32)
@@ -156,7 +156,7 @@ def ground_height(ground: Floats, size: float, x: float, y: float) -> float:
     across, down = column - i, row - j
     top = ground[j, i] * (1.0 - across) + ground[j, i + 1] * across
     bottom = ground[j + 1, i] * (1.0 - across) + ground[j + 1, i + 1] * across
-    return top * (1.0 - down) + bottom * down
+    return float(top * (1.0 - down) + bottom * down)
 
 
 @inlined
@@ -171,7 +171,7 @@ def shadow_height(shadow: Floats, size: float, x: float, y: float) -> float:
     across, down = column - i, row - j
     top = shadow[j, i] * (1.0 - across) + shadow[j, i + 1] * across
     bottom = shadow[j + 1, i] * (1.0 - across) + shadow[j + 1, i + 1] * across
-    return top * (1.0 - down) + bottom * down
+    return float(top * (1.0 - down) + bottom * down)
 
 
 @inlined
@@ -202,8 +202,8 @@ def _ground_owner(scene: Scene, x: float, y: float, coarse: bool) -> tuple[int, 
         other = k10 if other & 15 == _ROAD else other
         other = k11 if other & 15 == _ROAD else other
         paved = (k00 & 15 == _ROAD) or (k01 & 15 == _ROAD) or (k10 & 15 == _ROAD) or (k11 & 15 == _ROAD)
-        near = min(scene.junction[j, i], scene.junction[j + 1, i + 1], scene.junction[j, i + 1], scene.junction[j + 1, i])
-        if paved and near > 0.5:
+        corner = min(scene.junction[j, i], scene.junction[j + 1, i + 1])
+        if paved and min(corner, scene.junction[j, i + 1], scene.junction[j + 1, i]) > 0.5:
             u = scene.u[j, i] * w00 + scene.u[j, i + 1] * w01 + scene.u[j + 1, i] * w10 + scene.u[j + 1, i + 1] * w11
             if abs(u) < scene.features[row].half_width:
                 return row, _ROAD
@@ -254,8 +254,8 @@ def _ground_albedo(
         + scene.junction[j + 1, i + 1] * w11
     )
     r, g, b = ground_colour(
-        kind, owner, scene.features, np.float32(x), np.float32(y), np.float32(u), np.float32(v), np.float32(junction),
-        np.float32(season), np.float32(detail),
+        kind, owner, scene.features, x, y, u, v, junction,
+        season, detail,
     )  # fmt: skip
     return r, g, b
 
@@ -367,9 +367,9 @@ def _draw_roof(
         return row
     middle = 0.5 * (d0 + d1)
     x, y = x0 + dx * middle, y0 + dy * middle
-    here = roof_height(scene.parts, part, np.float32(x), np.float32(y))
-    east = roof_height(scene.parts, part, np.float32(x + 0.1), np.float32(y)) - here
-    north = roof_height(scene.parts, part, np.float32(x), np.float32(y + 0.1)) - here
+    here = roof_height(scene.parts, part, x, y)
+    east = roof_height(scene.parts, part, x + 0.1, y) - here
+    north = roof_height(scene.parts, part, x, y + 0.1) - here
     length = math.sqrt(east * east + north * north + 0.01)
     lit = max(0.0, (-east * light.sun_x - north * light.sun_y + 0.1 * light.sun_z) / length)
     if light.sun_r > 0.0:
@@ -385,7 +385,7 @@ def _draw_roof(
         distance = d1 if fall < 1e-6 else (eye + slope * d0 - z0) / fall
         distance = min(d1, max(d0, distance))
         x, y = x0 + dx * distance, y0 + dy * distance
-        r, g, b = roof_colour(scene.parts, part, np.float32(x), np.float32(y), np.float32(distance * turn))
+        r, g, b = roof_colour(scene.parts, part, x, y, distance * turn)
         veil = 1.0 - math.exp(-distance * light.haze)
         r *= light_r
         g *= light_g
@@ -563,9 +563,9 @@ def _cast_column(
             height = ground_height(scene.ground, size, x, y)
             if part >= 0:
                 entry, out, _, _, _, _ = _enter(scene, part, x0, y0, dx, dy, distance)
-                if 0.0 <= entry and distance < out:
+                if entry >= 0.0 and distance < out:
                     current, leave = part, out
-                    height = roof_height(scene.parts, part, np.float32(x), np.float32(y))
+                    height = roof_height(scene.parts, part, x, y)
             continue
         free = float(scene.clearance[min(metres, int(size - y)), min(metres, int(x))])
         distance += max(0.35 + 0.004 * distance, min(free, 1.5 + 0.08 * distance))
@@ -581,7 +581,7 @@ def _cast_column(
                 if current >= 0:
                     end = min(leave, meet)
                     if end > before:
-                        peak = roof_height(scene.parts, current, np.float32(x0 + dx * end), np.float32(y0 + dy * end))
+                        peak = roof_height(scene.parts, current, x0 + dx * end, y0 + dy * end)
                         row = _draw_roof(
                             scene, shadow, light, current, x0, y0, eye, dx, dy, tangents, turn, before, height, end,
                             peak, column, row, frame, depth,
@@ -598,7 +598,7 @@ def _cast_column(
                         scene, shadow, light, x0, y0, eye, dx, dy, tangents, turn, before, height, meet,
                         ground_height(scene.ground, size, mx, my), column, row, samples, shared, frame, depth,
                     )  # fmt: skip
-                height = roof_height(scene.parts, part, np.float32(mx), np.float32(my))
+                height = roof_height(scene.parts, part, mx, my)
                 if entry >= before - 0.3:
                     height = max(height, float(scene.walls[part, EAVE]))
                     row = _draw_wall(
@@ -611,7 +611,7 @@ def _cast_column(
         if current >= 0:
             end = min(leave, distance)
             if end > before:
-                peak = roof_height(scene.parts, current, np.float32(x0 + dx * end), np.float32(y0 + dy * end))
+                peak = roof_height(scene.parts, current, x0 + dx * end, y0 + dy * end)
                 row = _draw_roof(
                     scene, shadow, light, current, x0, y0, eye, dx, dy, tangents, turn, before, height, end, peak,
                     column, row, frame, depth,
@@ -627,7 +627,7 @@ def _cast_column(
                 row, samples, shared, frame, depth,
             )  # fmt: skip
             before, height = distance, level
-    return row
+    return int(row)
 
 
 @inlined

@@ -185,7 +185,7 @@ def _barrier(wall: Floats, along: float, z: float, high: float, detail: float) -
     if material == 5:
         plank = along / 0.14
         fade = 1.0 - smooth_step(0.04, 0.16, detail)
-        tone = 0.95 + 0.16 * (hash_unit(int(math.floor(plank)), 3, seed) - 0.5) * fade
+        tone = 0.95 + 0.16 * (hash_unit(math.floor(plank), 3, seed) - 0.5) * fade
         if plank - math.floor(plank) < 0.14:
             tone -= 0.4 * fade
         if abs(z - 0.25) < 0.05 or abs(z - high + 0.25) < 0.05:

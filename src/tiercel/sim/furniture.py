@@ -89,7 +89,7 @@ def hit_furniture(
             across, up = oc + distance * dc, oh + distance * dh
             if _BOXES[k, 10] == 1.0 and not _on_sign(seed, across / 0.32, (up - 2.37) / 0.32):
                 continue
-            if _BOXES[k, 10] == 3.0 and (int(math.floor(across * 60.0)) + int(math.floor(up * 60.0))) & 1:
+            if _BOXES[k, 10] == 3.0 and (math.floor(across * 60.0) + math.floor(up * 60.0)) & 1:
                 continue
             best, chosen, axis = distance, k, face
     if chosen < 0:
@@ -147,7 +147,7 @@ def _sign_colour(seed: int, x: float, y: float) -> tuple[float, float, float]:
         return (238.0, 238.0, 234.0) if inner else (200.0, 32.0, 34.0)
     if shape == 3:
         return (236.0, 190.0, 40.0) if abs(x) + abs(y) < 0.72 else (236.0, 236.0, 232.0)
-    letter = hash_unit(int(math.floor(x * 8.0)), seed, 3) < 0.7 and abs(y) < 0.2
+    letter = hash_unit(math.floor(x * 8.0), seed, 3) < 0.7 and abs(y) < 0.2
     return (240.0, 240.0, 240.0) if letter else (30.0, 72.0, 130.0)
 
 

@@ -1,7 +1,7 @@
 """Everything that stands on the ground and is not a building, drawn into a finished frame by its depth.
 
-Trees, vehicles, furniture and pedestrians near the viewpoint are gathered from a grid of buckets, sorted by distance and
-drawn from near to far, each inside the box of columns and rows it can cover, ray by ray.
+Trees, vehicles, furniture and pedestrians near the viewpoint are gathered from a grid of buckets, sorted by distance
+and drawn from near to far, each inside the box of columns and rows it can cover, ray by ray.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _gather(objects: Objects, x: float, y: float) -> tuple[Doubles, Ints]:
 @inlined
 def _columns(azimuths: Doubles, centre: float, half: float) -> tuple[int, int]:
     """First column and one past the last whose azimuths lie within ``half`` of ``centre`` (radians, no wrapping)."""
-    return np.searchsorted(azimuths, centre - half), np.searchsorted(azimuths, centre + half)
+    return int(np.searchsorted(azimuths, centre - half)), int(np.searchsorted(azimuths, centre + half))
 
 
 @compiled
@@ -174,8 +174,8 @@ def _draw_plant(
     seed = objects.seeds[index]
     east, north = plant[0] - x, plant[1] - y
     foot, height, crown, clear, kind = plant[2], plant[3], plant[4], plant[5], int(plant[6])
-    leaves = leaf_cover(kind, np.float32(light.season))
-    leaf_r, leaf_g, leaf_b = plant_colour(kind, plant[7], np.float32(light.season))
+    leaves = leaf_cover(kind, light.season)
+    leaf_r, leaf_g, leaf_b = plant_colour(kind, plant[7], light.season)
     radius = trunk_radius(height, kind)
     trunk_top = foot + (height * 0.9 if kind != _BUSH else 0.0)
     if kind != 1 and kind != 3 and kind != _BUSH:

@@ -1,4 +1,4 @@
-"""Trees and bushes as a person in the street sees them: where a ray meets trunk, crown, needles, fronds or bare twigs."""
+"""Trees and bushes as a person in the street sees them: where a ray meets a trunk, leaves, needles or bare twigs."""
 
 from __future__ import annotations
 
@@ -71,10 +71,9 @@ def hit_crown(
     front = (distance - ahead) / crown
     size = max(1.5, 0.75 * crown)
     clump = value_noise(2.1 * size * side + 31.0, 2.1 * size * z * high / crown, seed)
-    if leaves < 1.0 and kind != _BUSH:
-        # Bare twigs spread from the foot of the crown; leaves come and go clump by clump.
-        if clump > leaves:
-            return _twigs(seed, aside, (z + 1.0) * high, crown, high, distance + half, detail)
+    if clump > leaves and kind != _BUSH:
+        # Leaves come and go clump by clump; where there are none, twigs spread from the foot of the crown.
+        return _twigs(seed, aside, (z + 1.0) * high, crown, high, distance + half, detail)
     edge = 0.84 + 0.30 * (clump - 0.35)
     fine = 0.5
     if detail < 0.4:

@@ -407,6 +407,6 @@ def _body_colour(
         if abs(up - 0.5 * belt) < 0.02:
             return 0.5 * red, 0.5 * green, 0.5 * blue, 0.0
         return red, green, blue, 0.12
-    if model == LORRY or model == BUS:
+    if model in (LORRY, BUS):
         return red, green, blue, 0.08
     return red, green, blue, 0.2

@@ -1,4 +1,4 @@
-"""Where photographs are taken: in driving lanes, like a mapping car, and on pavements, paths and plazas, like people."""
+"""Where photographs are taken: in driving lanes, like a mapping car, and where people walk."""
 
 from __future__ import annotations
 
