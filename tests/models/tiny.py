@@ -28,8 +28,9 @@ def tiny_model(seed=0, **changes) -> Model:
     with torch.no_grad():
         for name, value in sorted(model.state_dict().items()):
             if value.is_floating_point() and "running_var" not in name:
-                fan_in = max(1, value[0].numel()) if value.ndim > 1 else 4
-                value.copy_(torch.as_tensor(rng.standard_normal(value.shape) / fan_in**0.5))
+                fan_in = value.shape[1] if name.endswith("ray_weight") else value[0].numel() if value.ndim > 1 else 16
+                drawn = rng.standard_normal(value.shape) * (2 / fan_in) ** 0.5
+                value.copy_(torch.as_tensor(drawn + name.endswith("normalisation.weight")))
     return model.eval()
 
 

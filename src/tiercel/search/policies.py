@@ -77,7 +77,8 @@ def bottom_up_policy(scores: PoseScores) -> BottomUp:
 def zoom_policy(atlas: Atlas, photo: PhotoFeatures) -> LevelScores:
     """The zoom head as a policy: every level it was trained for scores; covered cells of coarser levels score 0."""
     tree = atlas.tree
-    levels: dict[int, Scores] = {}
+    # Whatever the head knows or not, leaves that are not covered are no answer.
+    levels: dict[int, Scores] = {tree.depth: np.where(atlas.covered(tree.depth), 0.0, -np.inf).astype(np.float32)}
     for number, queries in enumerate(photo.zoom):
         level = tree.depth - number
         if level not in atlas.zoom_levels:

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from tests.search.town import LEAF, NORTH, WEST, planted, prepared, town_model
+from tiercel.atlas import Atlas
+from tiercel.errors import TiercelError
+from tiercel.models import Model
+from tiercel.search.match import Matcher, _peak
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return prepared()[0]
+
+
+@pytest.fixture(scope="module")
+def atlas() -> Atlas:
+    return prepared()[1]
+
+
+PLACES = [
+    (100.0, 70.0, 37.0),
+    (210.9, 333.2, 291.0),
+    (45.0, 460.0, 158.0),
+    (470.0, 40.0, 5.0),  # near the map's edge: part of what the photo sees is not stored
+]
+
+
+def leaf_at(atlas, x, y) -> int:
+    tree = atlas.tree
+    return int(tree.flat(tree.depth, *tree.cell_at(x, y, tree.depth)))
+
+
+@pytest.mark.parametrize(("view", "told"), [(90.0, False), (90.0, True), (360.0, False), (360.0, True)])
+@pytest.mark.parametrize(("east", "south", "heading"), PLACES)
+def test_a_planted_photo_is_found_to_the_metre(atlas, model, view, told, east, south, heading) -> None:
+    x, y = WEST + east, NORTH - south
+    photo = planted(atlas, model, x, y, heading, told, view)
+    true = leaf_at(atlas, x, y)
+    others = atlas.leaf_index[:: len(atlas.leaf_index) // 6]
+    leaves = np.array([*others[:3], true, *others[3:]])
+    matches = Matcher(atlas, model).match(photo, leaves)
+    assert (matches.leaves == leaves).all()
+    best = int(matches.score.argmax())
+    assert leaves[best] == true
+    assert matches.x[best] == pytest.approx(x, abs=2.0)
+    assert matches.y[best] == pytest.approx(y, abs=2.0)
+    error = (matches.heading[best] - heading + 180) % 360 - 180
+    assert abs(error) < (0.01 if told else 4.0)
+
+
+@pytest.mark.parametrize("steps", [(0, 1), (0, -1), (1, 0), (-1, 0)], ids=["east", "west", "south", "north"])
+def test_a_photo_just_beyond_the_border_is_found_from_next_door(atlas, model, steps) -> None:
+    """The camera is looked for up to half a leaf outside of the candidate."""
+    tree = atlas.tree
+    row, col = 6, 7
+    x, y = (float(v) for v in tree.centre(tree.depth, row, col))
+    x, y = x + steps[1] * 0.8 * LEAF, y - steps[0] * 0.8 * LEAF
+    photo = planted(atlas, model, x, y, 90.0, True, 360.0)
+    matches = Matcher(atlas, model).match(photo, np.array([int(tree.flat(tree.depth, row, col))]))
+    assert (matches.x[0], matches.y[0]) == pytest.approx((x, y), abs=2.0)
+
+
+def test_candidates_are_looked_at_one_by_one(atlas, model) -> None:
+    photo = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, False)
+    matcher = Matcher(atlas, model)
+    leaves = atlas.leaf_index[[5, 0, 77, 240]]
+    together = matcher.match(photo, leaves)
+    for index, leaf in enumerate(leaves):
+        alone = matcher.match(photo, np.array([leaf]))
+        for name in ("score", "x", "y", "heading"):
+            assert getattr(alone, name)[0] == pytest.approx(getattr(together, name)[index], abs=1e-3)
+
+
+def test_places_lie_within_half_a_leaf_of_the_candidate(atlas, model) -> None:
+    photo = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, False)
+    leaves = atlas.leaf_index[::9]
+    matches = Matcher(atlas, model).match(photo, leaves)
+    x, y = atlas.tree.centre(atlas.tree.depth, *atlas.tree.unflat(atlas.tree.depth, leaves))
+    assert np.abs(matches.x - x).max() <= LEAF
+    assert np.abs(matches.y - y).max() <= LEAF
+    assert ((matches.heading >= 0) & (matches.heading < 360)).all()
+
+
+def test_a_model_without_the_head(atlas) -> None:
+    with pytest.raises(TiercelError, match="has no geometric match"):
+        Matcher(atlas, town_model(heads=("retrieval",)))
+
+
+@pytest.mark.parametrize("top", [3.0, 3.3, 2.75])
+def test_the_peak_of_a_parabola(top) -> None:
+    line = (5 - (np.arange(7) - top) ** 2).astype(np.float32)
+    index = np.array([line.argmax()])
+    assert index + _peak(line[None], index, False) == pytest.approx([top], abs=1e-4)
+
+
+def test_peaks_at_ends_and_around_the_turn() -> None:
+    line = np.array([[5.0, 3.0, 0.0, 4.0]], np.float32)
+    index = np.array([0])
+    assert _peak(line, index, False) == [0]
+    assert _peak(line, index, True) == pytest.approx([0.5 * (4 - 3) / (4 - 10 + 3)])
+    assert _peak(np.full((1, 5), 2.0, np.float32), np.array([2]), False) == [0]
+    assert _peak(np.array([[2.0]], np.float32), index, True) == [0]

@@ -1,0 +1,142 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests.models.tiny import panorama_of_scene, photo_of_scene
+from tests.search.town import NORTH, SIDE, WEST, Town, planted, prepared, town_model
+from tiercel.atlas import Atlas
+from tiercel.errors import TiercelError
+from tiercel.geo import Square
+from tiercel.locate import Analysis, Locator, Prior
+from tiercel.models import Model, save_model
+from tiercel.photos import Photo
+
+X, Y, HEADING = WEST + 145.0, NORTH - 207.0, 303.75
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return prepared()[0]
+
+
+@pytest.fixture(scope="module")
+def atlas() -> Atlas:
+    return prepared()[1]
+
+
+@pytest.fixture
+def locator(atlas, model) -> Locator:
+    return Locator(atlas, model)
+
+
+def analysis(locator, told=False, prior=None, loud=1.0, **place) -> Analysis:
+    at = {"x": X, "y": Y, "heading": HEADING, **place}
+    photo = planted(locator.atlas, locator.model, told=told, **at)
+    return Analysis(locator, dataclasses.replace(photo, retrieval=loud * photo.retrieval), prior)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_planted_truth_is_found(locator, told) -> None:
+    fix = locator.fix(analysis(locator, told), "planted.jpg")
+    assert (fix.x, fix.y) == pytest.approx((X, Y), abs=2.0)
+    assert abs((fix.heading - HEADING + 180) % 360 - 180) < 4
+    latitude, longitude = locator.atlas.frame.to_wgs84(fix.x, fix.y)
+    assert (fix.latitude, fix.longitude) == pytest.approx((float(latitude), float(longitude)), abs=1e-9)
+    assert fix.photo == "planted.jpg" and fix.crs == "EPSG:32633"
+    row, col = locator.atlas.tree.cell_at(X, Y, 2)
+    best = fix.candidates[0]
+    assert (best.rank, best.level, best.row, best.col) == (1, 2, int(row), int(col))
+    assert best.probability > 0.9
+    assert [square.side for square in fix.steps] == [500, 125, 31.25]
+    assert all(square.contains(X, Y) for square in fix.steps)
+
+
+def test_the_heat_is_a_probability_over_what_is_covered(locator, atlas) -> None:
+    fix = locator.fix(analysis(locator, loud=0.01), "photo")
+    assert fix.heat.shape == (16, 16)
+    assert np.nansum(fix.heat) == pytest.approx(1, abs=1e-4)
+    assert (np.isnan(fix.heat.ravel()) == ~atlas.covered(2)).all()
+    assert np.isnan(fix.heat[-1, -1]) and not np.isnan(fix.heat[0, 0])  # row 0 is north
+
+
+def test_candidates_lie_apart_and_are_ordered(locator) -> None:
+    fix = locator.fix(analysis(locator, loud=0.01), "photo")
+    assert [one.rank for one in fix.candidates] == list(range(1, len(fix.candidates) + 1))
+    scores = [one.score for one in fix.candidates]
+    assert scores == sorted(scores, reverse=True)
+    for index, one in enumerate(fix.candidates):
+        assert all(np.hypot(one.x - other.x, one.y - other.y) >= 31.25 for other in fix.candidates[:index])
+    assert fix.radius_50_m <= fix.radius_90_m
+    content = json.loads(json.dumps(fix.to_json()))
+    assert list(content)[:9] == [
+        "photo", "lat", "lon", "x", "y", "crs", "radius_50_m", "radius_90_m", "candidates",
+    ]  # fmt: skip
+
+
+def test_the_match_divides_only_what_its_candidates_hold(locator) -> None:
+    found = analysis(locator, loud=0.003)
+    candidates = found.matches.leaves
+    assert len(candidates) == locator.model.config.calibration.candidates
+    first, final = found.first.probability, found.final.probability
+    others = np.setdiff1d(np.arange(len(first)), candidates)
+    assert final[others] == pytest.approx(first[others], abs=1e-6)
+    assert final[candidates].sum() == pytest.approx(first[candidates].sum(), abs=1e-5)
+    assert np.abs(final[candidates] - first[candidates]).max() > 1e-4
+    assert (np.diff(found.final.log_probability[candidates[found.ranking]]) <= 0).all()
+
+
+def test_a_prior_narrows(locator, atlas) -> None:
+    free = analysis(locator, loud=0.003)
+    latitude, longitude = (float(v) for v in atlas.frame.to_wgs84(X, Y))
+    near = analysis(locator, loud=0.003, prior=Prior(latitude, longitude, 20.0))
+    assert near.first.radius(0.9, (X, Y)) < 0.5 * free.first.radius(0.9, (X, Y))
+    x, y = WEST + 400, NORTH - 90
+    latitude, longitude = (float(v) for v in atlas.frame.to_wgs84(x, y))
+    moved = analysis(locator, loud=0.003, prior=Prior(latitude, longitude, 20.0)).first.centre
+    assert np.hypot(moved[0] - x, moved[1] - y) < 60
+
+
+def test_a_prior_far_off_the_map(locator) -> None:
+    found = analysis(locator, prior=Prior(10.0, 10.0, 5.0))
+    with pytest.raises(TiercelError, match="too far from the map's coverage"):
+        _ = found.first
+
+
+def test_every_method_answers(locator, atlas) -> None:
+    found = analysis(locator)
+    covered = atlas.covered(2)
+    for leaf in (found.zoom_greedy.leaves[0], found.zoom_best_first.leaves[0], found.zoom_global.best):
+        assert covered[int(leaf)]
+    true = int(atlas.tree.flat(2, *atlas.tree.cell_at(X, Y, 2)))
+    assert found.retrieval.best == found.first.best == true
+    assert found.poses.best_heading(true) == pytest.approx(HEADING)
+
+
+@pytest.mark.parametrize("panorama", [True, False])
+@pytest.mark.parametrize("heading", [None, 200.0])
+def test_any_photo_has_a_fix_inside_the_map(locator, panorama, heading) -> None:
+    field = 360.0 if panorama else 75.0
+    pixels = panorama_of_scene(0) if panorama else photo_of_scene(0, field)
+    photo = Photo.from_array(pixels, panorama=panorama, field_of_view=field, heading=heading)
+    fix = locator.locate(photo)
+    assert WEST - 16 <= fix.x <= WEST + SIDE + 16 and NORTH - SIDE - 16 <= fix.y <= NORTH + 16
+    if heading is not None:
+        assert fix.heading == pytest.approx(heading, abs=1e-3)
+
+
+def test_pictures_come_from_the_map_if_it_is_at_hand(atlas, model) -> None:
+    square = Square(WEST + 200, NORTH - 200, 100)
+    sharp, covered = Locator(atlas, model, Town()).overhead(square, 50)
+    assert (sharp == Town().read(square, 50)[0]).all() and covered.all()
+    rough, covered = Locator(atlas, model).overhead(square, 50)
+    assert rough.shape == (50, 50, 3) and covered.all()
+
+
+def test_opening_an_atlas_with_its_model_and_with_another(atlas, model, tmp_path) -> None:
+    save_model(model, tmp_path / "model", "A card.\n")
+    assert Locator.open(atlas.folder, tmp_path / "model").atlas.tree == atlas.tree
+    save_model(town_model(seed=9), tmp_path / "other", "A card.\n")
+    with pytest.raises(TiercelError, match="was built for model tiny"):
+        Locator.open(atlas.folder, tmp_path / "other")
