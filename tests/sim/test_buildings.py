@@ -44,19 +44,19 @@ def test_roofs_lie_between_eave_and_ridge(world: World) -> None:
     for index, polygon in enumerate(polygons(world)):
         part = world.parts[index]
         for x, y in (polygon.mean(axis=0), polygon[0], 0.5 * (polygon[0] + polygon[1])):
-            height = roof_height(world.parts, index, x, y)
+            height = roof_height(world.parts, index, float(x), float(y))
             assert part["eave"] - 1e-3 <= height <= part["eave"] + part["rise"] + 1e-3
 
 
 def test_a_gable_has_its_ridge_along_the_axis(world: World) -> None:
     gables = np.flatnonzero((world.parts["roof"] == Roof.GABLE) & (world.parts["rise"] > 1.0))
     assert len(gables)
-    for index in gables[:20]:
+    for index in gables[:20].tolist():
         part = world.parts[index]
-        (cx, cy), (ax, ay), reach = part["centre"], part["axis"], 0.5 * part["half_length"]
+        (cx, cy), (ax, ay) = map(float, part["centre"]), map(float, part["axis"])
+        reach, side = 0.5 * float(part["half_length"]), float(part["half_width"])
         ridge = part["eave"] + part["rise"]
         assert roof_height(world.parts, index, cx + ax * reach, cy + ay * reach) == pytest.approx(ridge, abs=0.05)
-        side = part["half_width"]
         assert roof_height(world.parts, index, cx - ay * side, cy + ax * side) == pytest.approx(part["eave"], abs=0.05)
 
 

@@ -27,7 +27,9 @@ def street(marking: int) -> np.ndarray:
 def colour(
     features: np.ndarray, u: float, v: float, junction: float, detail: float, surface: int = Surface.ROAD
 ) -> np.ndarray:
-    return np.array(ground_colour(int(surface), 0, features, 300.0 + u, 200.0 + v, u, v, junction, 1.0, detail))
+    return np.array(
+        ground_colour(int(surface), 0, features, 300.0 + float(u), 200.0 + v, float(u), v, junction, 1.0, detail)
+    )
 
 
 def test_a_stripe_is_averaged_exactly() -> None:
@@ -79,11 +81,12 @@ def test_all_surfaces_and_roofs_have_colours(world: World) -> None:
         for detail in (0.05, 0.5, 3.0):
             values = ground_colour(
                 int(world.surface[row, col]), int(world.feature[row, col]), world.features, 0.5 * col,
-                world.size - 0.5 * row, world.u[row, col], world.v[row, col], world.junction[row, col], 1.0, detail,
+                world.size - 0.5 * float(row), float(world.u[row, col]), float(world.v[row, col]),
+                float(world.junction[row, col]), 1.0, detail,
             )  # fmt: skip
             assert all(0.0 <= value <= 255.0 for value in values)
     for index in range(0, len(world.parts), 7):
-        x, y = world.parts[index]["centre"]
+        x, y = map(float, world.parts[index]["centre"])
         assert all(0.0 <= value <= 255.0 for value in roof_colour(world.parts, index, x, y, 0.1))
 
 

@@ -199,7 +199,7 @@ def make_world(seed: int, size: float = 2000.0) -> World:
         terrain.bank,
         size,
     )
-    plants = plant_trees(rng, site, plan, lines, size, surface, feature, building, ground)
+    plants = plant_trees(rng, site, plan, lines, size, surface, feature, building, ground, deck)
     slots, furniture, walkers = furnish(rng, site, plan, lines, street_rows, size, surface, feature, building, ground)
     return World(
         seed, size, ground, surface, feature, u, v, junction, building, features, parts, corners, plants, slots,

@@ -103,8 +103,8 @@ def _road(f: Row, x: float, y: float, u: float, v: float, junction: float, detai
     if detail < 0.3:
         shade *= 0.93 + 0.14 * hash01(int(x * 40.0), int(y * 40.0))
         crack = abs(value_noise(x * 0.7, y * 0.7, 9) - 0.5)
-        if crack < 0.012:
-            shade *= 0.8
+        if crack < 0.005:
+            shade *= 0.82
     r, g, b = f.colour[0] * shade, f.colour[1] * shade, f.colour[2] * shade
     if f.kind == 2:
         line = stripe(half - a, 0.12, detail) * 0.6

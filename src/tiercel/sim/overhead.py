@@ -242,7 +242,7 @@ def _draw_surfaces(
                         sunlit = _sunlight_above(shadow, ground, 2.0 * x - 0.5, 2.0 * (size - y) - 0.5, top + 0.35)
                     else:
                         what, owner, pu, pv, near = ground_at(surface, feature, features, u, v, junction, size, x, y)
-                        r, g, b = ground_colour(what, owner, features, x, y, pu, pv, near, season, step)
+                        r, g, b = ground_colour(int(what), int(owner), features, x, y, pu, pv, near, season, step)
                         white = snow * (0.25 if what == 0 else (0.0 if what == 6 else 0.9))
                         sunlit = _sunlight(shadow, 2.0 * x - 0.5, 2.0 * (size - y) - 0.5)
                     if white > 0.0:

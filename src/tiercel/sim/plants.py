@@ -103,8 +103,9 @@ def plant_trees(
     feature: Ints,
     building: Ints,
     ground: Floats,
+    deck: Bytes,
 ) -> NDArray[np.void]:
-    """Plant street trees, and trees in parks, gardens and yards.
+    """Plant street trees, and trees in parks, gardens and yards; none on bridges.
 
     Returns:
         Table of `tiercel.sim.world.PLANT`.
@@ -137,6 +138,7 @@ def plant_trees(
         & inside
         & (draw.random(len(alley)) < 0.88)
     )
+    allowed &= deck[row, col] == 0
     alley, kinds, heights = alley[allowed], kinds[allowed], heights[allowed]
     return _tree_table(draw, site, np.concatenate([alley, loose[:, :2]]), kinds, heights, ground, size)
 
