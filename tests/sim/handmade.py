@@ -1,4 +1,4 @@
-"""A world small enough to know every wall of: flat grass, a street from south to north, and what a test puts into it."""
+"""A world small enough to know every wall of: flat grass, a street to the north, and what a test puts into it."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,8 @@ def test_the_middle_of_a_photograph_looks_along_the_axis() -> None:
 
 
 def test_the_edges_of_a_photograph_are_its_field_of_view_apart() -> None:
-    forward, right, _ = Pinhole(0.0, 0.0, 0.0, 80.0, 100, 200).directions(np.array([0.0, 200.0]), np.array([50.0, 50.0]))
+    camera = Pinhole(0.0, 0.0, 0.0, 80.0, 100, 200)
+    forward, right, _ = camera.directions(np.array([0.0, 200.0]), np.array([50.0, 50.0]))
     assert np.degrees(np.arctan2(right, forward)) == pytest.approx([-40.0, 40.0])
 
 

@@ -96,7 +96,8 @@ def test_the_same_picture_twice(city: StreetRenderer) -> None:
 def test_vehicles_change_with_the_day_and_houses_do_not() -> None:
     slots = [(84.0, 60.0 + 7 * k, 5.0, 0.0, 0) for k in range(10)]
     renderer = StreetRenderer(handmade([(90.0, 60.0, 100.0, 130.0, 12.0)], slots=slots))
-    days = [renderer.cylinder(80.0, 80.0, 2.0, 90.0, 64, 256, 0.8, StreetLook("overcast", day=day)) for day in (1, 1, 2)]
+    place = (80.0, 80.0, 2.0, 90.0, 64, 256, 0.8)
+    days = [renderer.cylinder(*place, StreetLook("overcast", day=day)) for day in (1, 1, 2)]
     assert np.array_equal(days[0], days[1])
     changed = (days[0] != days[2]).any(axis=2)
     assert changed.any()

@@ -150,8 +150,9 @@ def _palm(
     """A tuft of hanging fronds on top of a pole."""
     if ahead < 0.5 * crown:
         return -1.0, 0.0, 0.0, 0.0, 0.0
-    over = level + tangent * ahead - (height - 0.30 * crown)
-    over += 0.55 * aside * aside / crown
+    over = level + tangent * ahead - (height - 0.50 * crown)
+    over += 0.45 * aside * aside / crown
+    over *= 2.0 if over > 0.0 else 1.0
     reach = math.sqrt(aside * aside + over * over)
     if reach > crown:
         return -1.0, 0.0, 0.0, 0.0, 0.0

@@ -25,7 +25,7 @@ _SHAPES = np.array(
         [3.90, 1.72, 1.48, 0.61, 0.46, 0.60, 0.54, 0.18, -0.80, -0.98, 0.54, -0.99],
         [4.65, 1.86, 1.62, 0.62, 0.52, 0.61, 0.48, 0.18, -0.84, -0.98, 0.48, -0.99],
         [5.40, 2.00, 2.35, 0.52, 0.40, 0.52, 0.78, 0.50, -0.99, -1.00, 0.78, -1.00],
-        [8.00, 2.45, 3.30, 0.30, 0.30, 0.30, 0.42, 0.40, -0.99, -1.00, 1.00, -1.00],
+        [8.00, 2.45, 3.30, 0.30, 0.30, 0.30, 0.99, 0.95, -0.99, -1.00, 1.00, -1.00],
         [11.8, 2.52, 3.05, 0.36, 0.36, 0.36, 0.99, 0.96, -0.97, -0.99, 1.00, -1.00],
     ],
     dtype=np.float32,
@@ -316,6 +316,13 @@ def _cabin_colour(
     half = 0.5 * length
     belt = shape[3] * height
     rise = (up - belt) / (height - belt)
+    if model == LORRY and along > 0.40 * half:  # the cab, and the gap behind it
+        if along < 0.44 * half:
+            return 40.0, 40.0, 42.0, 0.0
+        window = along > 0.6 * half if face <= 1 else face == 2 and abs(across) < 0.44 * width
+        if window and 0.2 < rise < 0.62 and (face == 2 or along < 0.9 * half):
+            return 40.0, 46.0, 53.0, 0.4
+        return red, green, blue, 0.1
     if model == LORRY:
         stripe = 0.45 < rise < 0.62 and face <= 1
         if stripe:
