@@ -222,16 +222,21 @@ def polar_columns(config: ModelConfig) -> int:
 
 def save_model(model: Model, folder: Path, card: str) -> None:
     """Write a checkpoint folder: ``config.json``, ``model.safetensors`` (fp16), its hash, the card ``README.md``."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: half(value) for name, value in model.state_dict().items()}
-    temporary = folder / "model.safetensors.partial"
-    save_file(weights, temporary)
-    (folder / "model.safetensors.sha256").write_text(file_hash(temporary) + "\n")
-    temporary.replace(folder / "model.safetensors")
+    (folder / "model.safetensors.sha256").unlink(missing_ok=True)
+    save_weights(model, folder / "model.safetensors")
+    (folder / "model.safetensors.sha256").write_text(file_hash(folder / "model.safetensors") + "\n")
     model.config.save(folder / "config.json")
     (folder / "README.md").write_text(card)
+
+
+def save_weights(model: Model, path: Path) -> None:
+    """Write weights alone, in fp16; the file appears when it is whole."""
+    from safetensors.torch import save_file
+
+    temporary = path.with_name(f"{path.name}.partial")
+    save_file({name: half(value) for name, value in model.state_dict().items()}, temporary)
+    temporary.replace(path)
 
 
 def half(value: Tensor) -> Tensor:

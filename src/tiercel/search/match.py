@@ -17,6 +17,9 @@ from tiercel.models.model import Model, polar_columns
 
 Floats = NDArray[np.float64]
 
+OFF_THE_MAP = -1e4
+"""Score of positions where the camera cannot be."""
+
 
 @dataclass(frozen=True)
 class Matches:
@@ -75,13 +78,19 @@ class Matcher:
         device = self.model.device
         polar = torch.from_numpy(photo.polar)[None].to(device)
         turns = torch.from_numpy(np.radians(starts).astype(np.float32))[None].to(device)
-        windows = torch.from_numpy(np.stack([self._window(int(leaf)) for leaf in leaves])).to(device)
-        scores = correlate(self.head.template(polar, turns), windows[None])[0] * self.head.scale()
+        windows, possible = (torch.from_numpy(np.stack(part)) for part in zip(*map(self._window, leaves), strict=True))
+        scores = correlate(self.head.template(polar, turns), windows.to(device)[None])[0] * self.head.scale()
+        scores = scores.masked_fill(~possible.to(device), OFF_THE_MAP)
         total = scores.permute(1, 0, 2, 3).flatten(1).logsumexp(1).cpu().numpy().astype(np.float64)
         return self._poses(scores.cpu().numpy(), leaves, total, starts, float(left))
 
-    def _window(self, leaf: int) -> NDArray[np.float32]:
-        """Features around a leaf: (match_width, window, window); zeros where nothing is stored."""
+    def _window(self, leaf: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """What lies around a leaf.
+
+        Returns:
+            Features (match_width, window, window), zeros where nothing is stored, and where in them the camera may be: on
+            stored leaves only, since an answer off the map is none.
+        """
         tree, reach = self.atlas.tree, self.around
         depth, side = tree.depth, tree.cells_per_side(tree.depth)
         row, col = (int(v) for v in tree.unflat(depth, leaf))
@@ -95,8 +104,11 @@ class Matcher:
         mosaic = np.zeros((*rows.shape, cells, cells, width), np.float32)
         mosaic[stored >= 0] = match[stored[stored >= 0]]
         whole = mosaic.transpose(4, 0, 2, 1, 3).reshape(width, len(rows) * cells, len(rows) * cells)
-        skip = reach * cells - self.slack - self.head.radius
-        return np.ascontiguousarray(whole[:, skip : skip + self.window, skip : skip + self.window])
+        possible = (stored >= 0).repeat(cells, 0).repeat(cells, 1)
+        first = reach * cells - self.slack
+        seen = slice(first - self.head.radius, first - self.head.radius + self.window)
+        camera = slice(first, first + cells + 2 * self.slack)
+        return np.ascontiguousarray(whole[:, seen, seen]), possible[camera, camera]
 
     def _poses(
         self, scores: NDArray[np.float32], leaves: NDArray[np.int64], total: Floats, starts: Floats, left: float

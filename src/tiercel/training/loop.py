@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tiercel.errors import TiercelError
-from tiercel.models.model import Model, load_model, save_model
+from tiercel.models.model import Model, load_model, save_model, save_weights
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
 from tiercel.training.card import model_card
 from tiercel.training.cities import TrainingCity, describe, prepare_cities
@@ -32,6 +33,9 @@ Report = Callable[[str], None]
 LOG_EVERY = 50
 VALIDATION_BATCHES = 8
 STATE = "state.pt"
+KEPT = "kept.safetensors"
+LENT = {"photo.": "match.photo.", "retrieval.encoder.": "match."}
+"""Where the geometric match finds its encoders in the first stage's weights."""
 
 
 def train(
@@ -146,6 +150,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     loss_module = loss_for(model, stage)
     optimiser = torch.optim.AdamW(model.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay)
     first = _restore(folder / STATE, model, optimiser)
+    if stage.start_from and not first:
+        borrow_encoders(model, folder.parent / stage.start_from / KEPT)
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
     batches = loss_module.batches(cities.train, stage, config)
     steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
@@ -178,6 +184,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
                 f"{stage.name} {done}/{stage.steps} validation: {_validate(prepared, watch, accelerator, log, done)}"
             )
             last = time.perf_counter()
+        if done == stage.keep_at and accelerator.is_main_process:
+            save_weights(model, folder / KEPT)
         if done % recipe.save_every == 0 and accelerator.is_main_process:
             _save(folder / STATE, model, optimiser, done)
     if accelerator.is_main_process:
@@ -215,6 +223,33 @@ def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> 
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
+
+
+def borrow_encoders(model: Model, path: Path) -> int:
+    """Start the geometric match's encoders from those of the first stage, as far as they have the same shapes.
+
+    Args:
+        model: With the head ``match``.
+        path: Weights of a model with the head ``retrieval``.
+
+    Returns:
+        How many tensors were taken over.
+
+    Raises:
+        TiercelError: there are no such weights yet, or none of them fits.
+    """
+    if not path.exists():
+        raise TiercelError(f"{path} is not there yet: train the stage that keeps it first.")
+    own, taken = model.state_dict(), {}
+    for name, value in load_file(path).items():
+        for lender, borrower in LENT.items():
+            target = borrower + name.removeprefix(lender)
+            if name.startswith(lender) and target in own and own[target].shape == value.shape:
+                taken[target] = value.to(own[target].dtype)
+    if not taken:
+        raise TiercelError(f"{path} has no weights that fit this stage: start from a stage with the head 'retrieval'.")
+    model.load_state_dict(taken, strict=False)
+    return len(taken)
 
 
 @torch.no_grad()

@@ -34,12 +34,16 @@ class Cities:
 
 @dataclass(frozen=True)
 class Stage:
-    """One optimisation: some heads, for some steps. Stages do not depend on each other and may run side by side.
+    """One optimisation: some heads, for some steps.
+
+    Stages may run side by side, but one that starts from another's weights has to wait until these are there.
 
     Attributes:
         name: Its folder.
         heads: ``[retrieval, zoom]`` (they share a photo encoder) or ``[match]``.
         steps: Optimiser steps.
+        keep_at: Also keep the weights after this many steps, for other stages to start from; 0 for never.
+        start_from: A stage whose kept weights this one's encoders start from; empty for a random start.
         cities_per_step: Different cities in a batch.
         crops_per_city: Map crops from each of them.
         photos_per_crop: Photos in each crop.
@@ -58,6 +62,8 @@ class Stage:
     name: str
     heads: tuple[str, ...]
     steps: int
+    keep_at: int = 0
+    start_from: str = ""
     cities_per_step: int = 2
     crops_per_city: int = 2
     photos_per_crop: int = 24
