@@ -32,7 +32,7 @@ reproduce: $(INSTALLED)
 
 # Measures the bundled model, and renders the tables from what was measured.
 results: $(INSTALLED)
-	$(BIN)/tiercel evaluate -o results/locate.json --page docs/results.md
+	$(BIN)/tiercel evaluate -o results/locate.json --page docs/results.md --card src/tiercel/weights/compact/README.md
 
 # The pictures of the README.
 pictures: $(INSTALLED)

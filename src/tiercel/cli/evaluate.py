@@ -27,6 +27,9 @@ def evaluate(
     page: Annotated[
         Path | None, typer.Option("--page", metavar="FILE", help="Also write the tables as Markdown.")
     ] = None,
+    card: Annotated[
+        Path | None, typer.Option("--card", metavar="FILE", help="Also write the main table into this model card.")
+    ] = None,
 ) -> None:
     """Measure how well a model locates photos in cities it has never seen, by every method, beside chance.
 
@@ -40,10 +43,12 @@ def evaluate(
     from rich.markdown import Markdown
 
     from tiercel.evaluation import evaluate as evaluate_model
-    from tiercel.evaluation import render
+    from tiercel.evaluation import render, write_into_card
 
     evaluate_model(model, seeds=seeds, photos=photos, out=out, report=say)
     tables = render(out)
     if page:
         page.write_text(tables, encoding="utf-8")
+    if card:
+        write_into_card(card, out)
     Console().print(Markdown(tables))

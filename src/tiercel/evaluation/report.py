@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tiercel.errors import TiercelError
 from tiercel.evaluation.protocol import QUERIES
 from tiercel.evaluation.results import Row, read_rows
+from tiercel.training.card import METRICS
 
 METHOD_WORDS = {
     "chance": "chance",
@@ -39,6 +41,26 @@ def render(path: Path) -> str:
     parts += ["## Metres, degrees, seconds", "", *_error_table(rows), ""]
     parts += ["## Is the error radius honest?", "", *_region_table(rows), ""]
     return "\n".join(parts)
+
+
+def write_into_card(card: Path, results: Path) -> None:
+    """Put the table of answers within 50 m into a model card, in place of what stood there.
+
+    Args:
+        card: The card, with the mark that `tiercel.training.card.METRICS` is.
+        results: The rows.
+
+    Raises:
+        TiercelError: the card is missing or has no such mark.
+    """
+    text = card.read_text() if card.is_file() else ""
+    before, mark, _ = text.partition(METRICS)
+    if not mark:
+        raise TiercelError(f"{card} is no model card with a line '{METRICS}': train the model again, or add the line.")
+    rows = {row.name: row for row in read_rows(results)}
+    some = next(iter(rows.values()))
+    words = f"Answers within 50 m, %, on {some.n} queries of each kind (`{some.command}`, {some.machine}):"
+    card.write_text("\n".join([before + METRICS, "", "## Accuracy", "", words, "", *_recall_table(rows, 50), ""]))
 
 
 def _recall_table(rows: dict[str, Row], radius: int) -> list[str]:
