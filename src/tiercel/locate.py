@@ -163,7 +163,7 @@ class Locator:
         return self.atlas.frame.convergence(root.x, root.y)
 
     def analyse(self, photo: Photo, prior: Prior | None = None) -> Analysis:
-        """What every method says about a photo. Its heading is from true north; inside, headings are from grid north."""
+        """What every method says about a photo, whose heading is from true north; inside, they are from grid north."""
         if photo.heading is not None:
             on_map = replace(photo.heading, value=(photo.heading.value - self.convergence) % 360.0)
             photo = replace(photo, heading=on_map)

@@ -1,7 +1,7 @@
 """Fitting a model's few calibration numbers on validation cities: how much each method's word weighs.
 
-All are chosen by the mean log-probability of the cell that holds the truth (a proper score: being sure and wrong costs most),
-over panoramas and photos with heading known and unknown alike.
+All are chosen by the mean log-probability of the cell that holds the truth (a proper score: being sure and wrong costs
+most), over panoramas and photos with heading known and unknown alike.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ class Matcher:
         """What lies around a leaf.
 
         Returns:
-            Features (match_width, window, window), zeros where nothing is stored, and where in them the camera may be: on
-            stored leaves only, since an answer off the map is none.
+            Features (match_width, window, window), zeros where nothing is stored, and where in them the camera may be:
+            on stored leaves only, since an answer off the map is none.
         """
         tree, reach = self.atlas.tree, self.around
         depth, side = tree.depth, tree.cells_per_side(tree.depth)

@@ -36,8 +36,8 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
         "",
         "**Data.** Nothing but cities made by tiercel's simulator: no photo and no map of a real place. "
         f"{len(train)} cities of {recipe.cities.size:g} m (seeds {train[0]} to {train[-1]}), {recipe.cities.views} "
-        f"panoramas in each; progress was watched on cities of seeds {', '.join(map(str, watched))}. Test cities have seeds "
-        "below 1000 and took no part.",
+        f"panoramas in each; progress was watched on cities of seeds {', '.join(map(str, watched))}. Test cities have "
+        "seeds below 1000 and took no part.",
         "",
         f"**Recipe.** Seed {recipe.seed}. `tiercel train recipes/bundled.yaml -o runs/bundled` makes it again:",
         "",
