@@ -1,7 +1,11 @@
 """Trees, furniture and places of vehicles and people stand where they belong."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import pytest
+
+from tiercel.sim import city
 from tiercel.sim.world import Furniture, Plant, Surface, World
 
 
