@@ -8,12 +8,13 @@ import pytest
 import torch
 import yaml
 
-from tests.models.tiny import SIZES
+from tests.models.tiny import SIZES, tiny_model
 from tests.training.conftest import CONFIG, small_stage
 from tiercel.errors import TiercelError
 from tiercel.models import load_model
+from tiercel.models.model import save_weights
 from tiercel.training import Recipe, loop, train
-from tiercel.training.loop import Log, Prepared, learning_rate, train_stage
+from tiercel.training.loop import Log, Prepared, borrow_encoders, learning_rate, train_stage
 
 RETRIEVAL = small_stage(
     name="first", crops_per_city=1, cities_per_step=1, photos_per_crop=3, negatives_per_crop=4, squares_per_crop=1
@@ -141,3 +142,27 @@ def test_training_needs_neither_maps_nor_atlas() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_match_borrows_the_encoders_of_the_first_stage(tmp_path) -> None:
+    lender, match = tiny_model(seed=1, heads=("retrieval", "zoom")), tiny_model(seed=2, heads=("match",))
+    before = {name: value.clone() for name, value in match.state_dict().items()}
+    save_weights(lender, tmp_path / "kept.safetensors")
+    taken = borrow_encoders(match, tmp_path / "kept.safetensors")
+    after, lent = match.state_dict(), lender.state_dict()
+    assert torch.equal(after["match.photo.column.weight"], lent["photo.column.weight"].half().float())
+    assert torch.equal(
+        after["match.stem.convolution.weight"], lent["retrieval.encoder.stem.convolution.weight"].half().float()
+    )
+    changed = [name for name in after if not torch.equal(after[name], before[name])]
+    assert 20 < len(changed) <= taken
+    assert "match.output.weight" not in changed and "match.ranges.weight" not in changed
+
+
+def test_there_is_nothing_to_borrow(tmp_path) -> None:
+    match = tiny_model(heads=("match",))
+    with pytest.raises(TiercelError, match="is not there yet"):
+        borrow_encoders(match, tmp_path / "kept.safetensors")
+    save_weights(match, tmp_path / "kept.safetensors")
+    with pytest.raises(TiercelError, match="has no weights that fit"):
+        borrow_encoders(match, tmp_path / "kept.safetensors")

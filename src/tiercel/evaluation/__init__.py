@@ -5,4 +5,15 @@ from tiercel.evaluation.protocol import QUERIES, UNSEEN, Protocol, Query
 from tiercel.evaluation.report import render, write_into_card
 from tiercel.evaluation.results import Row, read_rows, write_rows
 
-__all__ = ["QUERIES", "UNSEEN", "Protocol", "Query", "Row", "evaluate", "read_rows", "render", "write_into_card", "write_rows"]
+__all__ = [
+    "QUERIES",
+    "UNSEEN",
+    "Protocol",
+    "Query",
+    "Row",
+    "evaluate",
+    "read_rows",
+    "render",
+    "write_into_card",
+    "write_rows",
+]
