@@ -147,4 +147,19 @@ def _match_weight(
     return dataclasses.replace(start, match_weight=MATCH_WEIGHTS[best])
 
 
+def main() -> None:
+    """``python -m tiercel.evaluation.calibrate FOLDER``."""
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Fit a model's calibration numbers on validation cities.")
+    parser.add_argument("model", type=Path, help="checkpoint folder")
+    parser.add_argument("--cities", type=int, default=2)
+    parser.add_argument("--photos", type=int, default=60, help="photos of each kind in each city")
+    given = parser.parse_args()
+    print(calibrate(given.model, cities=given.cities, photos=given.photos))
+
+
 __all__ = ["calibrate", "save_calibration"]
+
+if __name__ == "__main__":
+    main()

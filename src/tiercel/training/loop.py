@@ -63,7 +63,11 @@ def train(
     Raises:
         TiercelError: the recipe is wrong, or the folder holds another run and `resume` is not given.
     """
+    from accelerate import PartialState
+
     recipe, folder = Recipe.load(Path(recipe_path)), Path(folder)
+    state = PartialState(cpu=not torch.cuda.is_available())
+    report = report if state.is_main_process else _say_nothing
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     wanted = [recipe.stage(stage)] if stage else list(recipe.stages)
@@ -72,14 +76,19 @@ def train(
             raise TiercelError(
                 f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder."
             )
-    prepared = _prepare(recipe, Path(cities) if cities else folder / "cities", report)
+    with state.main_process_first():
+        prepared = _prepare(recipe, Path(cities) if cities else folder / "cities", report)
     for one in wanted:
         if not _done(folder, one):
             train_stage(recipe, one, folder / one.name, prepared, report)
-    if all(_done(folder, one) for one in recipe.stages):
+    if state.is_main_process and all(_done(folder, one) for one in recipe.stages):
         assemble(recipe, folder, model_card(recipe, Path(recipe_path).read_text(), folder))
         report(f"model written to {folder}")
     return folder
+
+
+def _say_nothing(line: str) -> None:
+    """What the other processes of a run report."""
 
 
 def _done(folder: Path, stage: Stage) -> bool:
@@ -159,7 +168,7 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=4 if recipe.workers else None
     )
     watch = loss_module.batches(cities.validation, stage, config, augment=False)
-    log = Log(folder / "log.csv", first, recipe.tensorboard and accelerator.is_main_process)
+    log = Log(folder / "log.csv" if accelerator.is_main_process else None, first, recipe.tensorboard)
     waiting, last = 0.0, time.perf_counter()
     for step, batch in _timed(loader, first):
         waiting += batch[1]
@@ -191,6 +200,7 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     if accelerator.is_main_process:
         save_model(model, folder, f"Heads {', '.join(stage.heads)} of {config.name}, an intermediate result.\n")
         (folder / STATE).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
 
 
 def _timed(loader: DataLoader[Batch], first: int) -> Iterator[tuple[int, tuple[Batch, float]]]:
@@ -271,23 +281,25 @@ class Log:
     """A CSV of means since the last row, and TensorBoard's files if wanted.
 
     Args:
-        path: The CSV; rows behind `first` are dropped, since those steps are done again.
+        path: The CSV; rows behind `first` are dropped, since those steps are done again. None writes nothing.
         first: The step the run goes on with.
         tensorboard: Also write for TensorBoard.
     """
 
-    def __init__(self, path: Path, first: int, tensorboard: bool) -> None:
+    def __init__(self, path: Path | None, first: int, tensorboard: bool) -> None:
         """Opens the CSV."""
         self.path = path
         self.sums: dict[str, Tensor] = {}
         self.count = 0
+        self.board: Any = None
+        if path is None:
+            return
         kept = []
         if path.exists() and first:
             with path.open(newline="") as file:
                 kept = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= first]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([["step", "name", "value"], *kept])
-        self.board: Any = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -310,8 +322,9 @@ class Log:
         return self._rows(step, {f"validation_{name}": value for name, value in values.items()})
 
     def _rows(self, step: int, values: dict[str, float]) -> str:
-        with self.path.open("a", newline="") as file:
-            csv.writer(file).writerows([step, name, f"{value:.6g}"] for name, value in values.items())
+        if self.path is not None:
+            with self.path.open("a", newline="") as file:
+                csv.writer(file).writerows([step, name, f"{value:.6g}"] for name, value in values.items())
         if self.board is not None:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)

@@ -18,6 +18,11 @@ HIDDEN_SCORE = -1e4
 """Takes the place of a score that must not compete."""
 
 
+def exactly(device: torch.device) -> torch.autocast:
+    """No bf16 in here: scores reach tens, where it rounds to eighths, and a softmax would turn that into noise."""
+    return torch.autocast(device.type, enabled=False)
+
+
 class RetrievalLoss(nn.Module):
     """The losses of retrieval and zooming.
 
@@ -62,7 +67,8 @@ class RetrievalLoss(nn.Module):
     ) -> dict[str, Tensor]:
         keys, bias = head.keys(*head.features(batch["image"]), batch["positions"])
         count, (crops, per_crop) = len(columns), batch["positions"].shape[:2]
-        scores = pose_scores(head.queries(columns), keys.flatten(0, 1), bias.flatten())
+        with exactly(columns.device):
+            scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
         ignored = torch.zeros(count, crops, per_crop, dtype=torch.bool, device=scores.device)
         crop = torch.arange(crops, device=scores.device).repeat_interleave(count // crops)
         ignored[torch.arange(count, device=scores.device), crop] = batch["ignore"].flatten(0, 1)
@@ -111,26 +117,31 @@ class RetrievalLoss(nn.Module):
         total, out = columns.new_zeros(()).float(), {}
         for number, (keys, target, hide) in enumerate(targets):
             level = levels - number
-            scores = torch.einsum("bhk,nk->bnh", head.queries(columns, level), keys.flatten(0, 1).float())
+            with exactly(columns.device):
+                scores = torch.einsum("bhk,nk->bnh", head.queries(columns, level), keys.flatten(0, 1).float())
             if hide is not None:
                 scores = scores.masked_fill(hide[None, :, None], HIDDEN_SCORE)
-            loss, right = _heading_free_loss(scores, target.flatten(), start)
+            loss, right = _child_loss(scores, target.flatten(), start)
             total, out[f"right_zoom_{level}"] = total + loss, right
         return {"zoom_loss": total} | out
 
 
-def _heading_free_loss(scores: Tensor, target: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy over (B, N, headings) scores, heading unknown and known together, and the share that is right."""
-    headings = scores.shape[2]
-    unknown = scores.logsumexp(2)
-    known = scores[torch.arange(len(scores), device=scores.device), :, start.round().long() % headings]
-    aligned = torch.where(start == start.floor(), target, -100)
-    loss = functional.cross_entropy(unknown, target, ignore_index=-100)
-    if bool((aligned >= 0).any()):
-        loss = loss + 0.5 * functional.cross_entropy(known, aligned, ignore_index=-100)
+def _child_loss(scores: Tensor, target: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropies over (B, N, headings) scores of N children, and the share of right answers with north known.
+
+    One is over children and headings together: where the heading is summed out from the start, nothing says which of the
+    headings to learn from. The others are what is asked for in the end: the child with the heading known, and unknown.
+    """
     asked = target >= 0
-    right = ((known.argmax(1) == target) & asked).float().sum() / asked.float().sum().clamp_min(1)
-    return torch.nan_to_num(loss), right.detach()
+    if not bool(asked.any()):
+        return scores.sum() * 0.0, scores.new_zeros(())
+    scores, target = scores[asked], target[asked]
+    heading = start[asked].round().long() % scores.shape[2]
+    known = scores[torch.arange(len(scores), device=scores.device), :, heading]
+    loss = functional.cross_entropy(scores.flatten(1), target * scores.shape[2] + heading)
+    loss = loss + 0.5 * functional.cross_entropy(known, target)
+    loss = loss + 0.5 * functional.cross_entropy(scores.logsumexp(2), target)
+    return loss, (known.argmax(1) == target).float().mean().detach()
 
 
 class MatchLoss(nn.Module):
