@@ -129,8 +129,8 @@ class RetrievalLoss(nn.Module):
 def _child_loss(scores: Tensor, target: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropies over (B, N, headings) scores of N children, and the share of right answers with north known.
 
-    One is over children and headings together: where the heading is summed out from the start, nothing says which of the
-    headings to learn from. The others are what is asked for in the end: the child with the heading known, and unknown.
+    One is over children and headings together: where the heading is summed out from the start, nothing says which
+    heading to learn from. The others are what is asked for in the end: the child with the heading known, and unknown.
     """
     asked = target >= 0
     if not bool(asked.any()):
