@@ -30,7 +30,7 @@ def test_crowns_stay_inside_their_size_and_fill_it(kind: Plant) -> None:
 
     grid = np.array([[hit(a, h) for a in np.linspace(-4, 4, 81)] for h in np.linspace(0.0, 10.0, 81)])
     rows, columns = np.nonzero(grid)
-    assert 0.08 < grid.mean() < 0.5
+    assert 0.04 < grid.mean() < 0.5
     assert np.abs(np.linspace(-4, 4, 81)[columns]).max() <= 2.75
     assert np.linspace(0, 10, 81)[rows].max() <= 9.0
 

@@ -33,9 +33,9 @@ def cylinder_grid(heading: float, height: int, width: int, vertical_tangent: flo
     Returns:
         (width,) degrees, increasing through 360; (height,) tangents, decreasing.
     """
-    azimuths = heading - 180.0 + (np.arange(width) + 0.5) * (360.0 / width)
-    tangents = vertical_tangent * (1.0 - (np.arange(height) + 0.5) * (2.0 / height))
-    return azimuths, tangents.astype(np.float64)
+    azimuths: Doubles = heading - 180.0 + (np.arange(width, dtype=np.float64) + 0.5) * (360.0 / width)
+    tangents: Doubles = vertical_tangent * (1.0 - (np.arange(height, dtype=np.float64) + 0.5) * (2.0 / height))
+    return azimuths, tangents
 
 
 def panorama_grid(heading: float, height: int, width: int) -> tuple[Doubles, Doubles]:
@@ -173,7 +173,7 @@ def _resample(
     column_step: float, first_row: float, row_step: float, samples: int,
 ) -> Bytes:  # fmt: skip
     picture = np.empty((height, width, 3), np.uint8)
-    columns, rows = frame.shape[0], frame.shape[1]
+    last_column, last_row = frame.shape[0] - 1.0, frame.shape[1] - 1.0
     cos_pitch, sin_pitch, cos_roll, sin_roll = math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll)
     tan_pitch = math.tan(pitch)
     share = 1.0 / (samples * samples)
@@ -192,17 +192,12 @@ def _resample(
                 # The tangent of the elevation measured from the pitch, by the subtraction formula.
                 bottom = 1.0 + tangent * tan_pitch
                 down = (tangent - tan_pitch) / (bottom if abs(bottom) > 1e-6 else 1e-6)
-                i = min(max((along - first_column) / column_step, 0.0), columns - 1.001)
-                j = min(max((down - first_row) / row_step, 0.0), rows - 1.001)
-                left, top = int(i), int(j)
-                x, y = i - left, j - top
-                w00, w10, w01, w11 = (1.0 - x) * (1.0 - y), x * (1.0 - y), (1.0 - x) * y, x * y
-                r += w00 * frame[left, top, 0] + w10 * frame[left + 1, top, 0]
-                r += w01 * frame[left, top + 1, 0] + w11 * frame[left + 1, top + 1, 0]
-                g += w00 * frame[left, top, 1] + w10 * frame[left + 1, top, 1]
-                g += w01 * frame[left, top + 1, 1] + w11 * frame[left + 1, top + 1, 1]
-                b += w00 * frame[left, top, 2] + w10 * frame[left + 1, top, 2]
-                b += w01 * frame[left, top + 1, 2] + w11 * frame[left + 1, top + 1, 2]
+                # The window is as fine as the samples, so the nearest ray will do.
+                i = int(min(max((along - first_column) / column_step + 0.5, 0.0), last_column))
+                j = int(min(max((down - first_row) / row_step + 0.5, 0.0), last_row))
+                r += frame[i, j, 0]
+                g += frame[i, j, 1]
+                b += frame[i, j, 2]
             picture[row, column, 0] = int(r * share + 0.5)
             picture[row, column, 1] = int(g * share + 0.5)
             picture[row, column, 2] = int(b * share + 0.5)
