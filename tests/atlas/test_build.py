@@ -371,7 +371,9 @@ def test_the_disk_is_full_before_anything_is_written(fake_map, fake_model, tmp_p
 
 
 SCRIPT = """
-import runpy, sys, time
+import runpy, signal, sys, time
+# A suite started in the background inherits that Ctrl-C is ignored; the process under test must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 fakes = runpy.run_path(sys.argv[1])
 from tiercel.atlas import build
 
