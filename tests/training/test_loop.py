@@ -159,6 +159,20 @@ def test_the_match_borrows_the_encoders_of_the_first_stage(tmp_path) -> None:
     assert "match.output.weight" not in changed and "match.ranges.weight" not in changed
 
 
+def test_zooming_borrows_the_photo_encoder_and_leaves_it_alone(noise_cities, tmp_path) -> None:
+    lender = tiny_model(seed=1, heads=("retrieval",))
+    (tmp_path / "retrieval").mkdir()
+    save_weights(lender, tmp_path / "retrieval" / "model.safetensors")
+    stage = small_stage(name="zoom", heads=("zoom",), steps=2, start_from="retrieval/model", frozen=("photo",))
+    recipe = dataclasses.replace(RECIPE, stages=(stage,))
+    train_stage(recipe, stage, tmp_path / "zoom", Prepared(noise_cities, []), report=lambda line: None)
+    trained, lent = load_model(tmp_path / "zoom", "cpu").state_dict(), lender.state_dict()
+    for name in (name for name in lent if name.startswith("photo.")):
+        assert torch.equal(trained[name], lent[name].half().float() if lent[name].is_floating_point() else lent[name])
+    stem = "encoder.stem.convolution.weight"
+    assert not torch.equal(trained[f"zoom.{stem}"], lent[f"retrieval.{stem}"].half().float())
+
+
 def test_there_is_nothing_to_borrow(tmp_path) -> None:
     match = tiny_model(heads=("match",))
     with pytest.raises(TiercelError, match="is not there yet"):

@@ -140,9 +140,9 @@ def test_half_precision_gives_finite_losses(batch) -> None:
     assert all(torch.isfinite(p.grad).all() for p in loss.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("heads", [("match", "retrieval"), ("zoom",), (), ("retrieval", "depth")])
+@pytest.mark.parametrize("heads", [("match", "retrieval"), (), ("retrieval", "depth")])
 def test_stages_that_cannot_be(heads) -> None:
-    with pytest.raises(TiercelError, match=r"a stage trains \[match\], \[retrieval\] or \[retrieval, zoom\]"):
+    with pytest.raises(TiercelError, match=r"a stage trains \[match\], \[retrieval\], \[zoom\] or \[retrieval, zoom\]"):
         loss_for(tiny_model(), small_stage(heads=heads))
 
 
@@ -151,3 +151,10 @@ def test_retrieval_alone(batch) -> None:
     loss = loss_for(tiny_model(heads=("retrieval",)), stage)
     assert isinstance(loss, RetrievalLoss)
     assert "zoom_loss" not in loss(batch)
+
+
+def test_zooming_alone(batch) -> None:
+    loss = loss_for(tiny_model(heads=("zoom",)), small_stage(heads=("zoom",)))
+    out = loss(batch)
+    assert torch.allclose(out["loss"], loss.stage.zoom_loss * out["zoom_loss"])
+    assert "unknown_heading" not in out

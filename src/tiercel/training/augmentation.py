@@ -8,22 +8,36 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def augment_overhead(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Overhead pictures (..., 3, H, W) in -1..1: colours, and now and then a coarse ground sample distance."""
+def augment_overhead(images: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """Overhead pictures (..., 3, H, W) in -1..1: colours, and now and then a coarse ground sample distance.
+
+    Args:
+        images: The pictures.
+        share: How many of them are varied. The simulator varies much already, and variation on top costs learning.
+        rng: Source of chance.
+    """
     flat = images.flatten(0, -4)
-    flat = _colours(flat, rng, strength=0.25)
-    for index in np.nonzero(rng.random(len(flat)) < 0.25)[0]:
+    some = torch.from_numpy(rng.random(len(flat)) < share)[:, None, None, None]
+    flat = torch.where(some, _colours(flat, rng, strength=0.25), flat)
+    for index in np.nonzero(rng.random(len(flat)) < 0.3 * share)[0]:
         flat[index] = _coarse(flat[index], float(rng.uniform(1.3, 4.0)))
     return flat.view(images.shape)
 
 
-def augment_photos(strips: Tensor, rng: np.random.Generator) -> Tensor:
-    """Strips (B, 4, rows, columns): colours, softness and noise; what the mask hides stays 0."""
+def augment_photos(strips: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """Strips (B, 4, rows, columns): colours, softness and noise; what the mask hides stays 0.
+
+    Args:
+        strips: The strips.
+        share: How many of them are varied.
+        rng: Source of chance.
+    """
     mask = strips[:, 3:]
-    colour = _colours(strips[:, :3], rng, strength=0.3)
-    for index in np.nonzero(rng.random(len(strips)) < 0.25)[0]:
+    some = torch.from_numpy(rng.random(len(strips)) < share)[:, None, None, None]
+    colour = torch.where(some, _colours(strips[:, :3], rng, strength=0.3), strips[:, :3])
+    for index in np.nonzero(rng.random(len(strips)) < 0.3 * share)[0]:
         colour[index] = _coarse(colour[index], float(rng.uniform(1.2, 2.5)))
-    for index in np.nonzero(rng.random(len(strips)) < 0.5)[0]:
+    for index in np.nonzero(rng.random(len(strips)) < 0.5 * share)[0]:
         noise = torch.from_numpy(rng.standard_normal(colour.shape[1:], np.float32))
         colour[index] += noise * float(rng.uniform(0.0, 0.1))
     colour = colour.clamp(-1, 1) * mask

@@ -127,9 +127,10 @@ def _pinhole_mask(
     return (np.abs(height - shift) <= half_height) & inside[None, :]
 
 
-def photo_bins(stage: Stage, config: ModelConfig, rng: np.random.Generator) -> int:
+def photo_bins(stage: Stage, config: ModelConfig, rng: np.random.Generator, step: int | None = None) -> int:
     """How many azimuth bins the photos of a step fill: all of them for panoramas."""
-    if rng.random() < stage.panoramas:
+    share = 1.0 if step is not None and step < stage.panoramas_until else stage.panoramas
+    if rng.random() < share:
         return config.headings
     low, high = (math.ceil(limit / config.bin_deg) for limit in stage.field_of_view)
     return int(rng.integers(low, high + 2))
@@ -170,13 +171,19 @@ class RetrievalBatches:
     def __init__(self, cities: list[TrainingCity], stage: Stage, config: ModelConfig, augment: bool = True) -> None:
         """Keeps the cities at hand."""
         self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
+        self.zoom = "zoom" in stage.heads
         self.pixel = 2.0 * config.resolution
         self.side = RETRIEVAL_CROP * self.pixel
         self.parent = config.leaf_m * config.branching**2
 
-    def sample(self, rng: np.random.Generator) -> Batch:
-        """A batch: tensors by name. See `tiercel.training.losses` for what each is used for."""
-        bins = photo_bins(self.stage, self.config, rng)
+    def sample(self, rng: np.random.Generator, step: int | None = None) -> Batch:
+        """A batch: tensors by name. See `tiercel.training.losses` for what each is used for.
+
+        Args:
+            rng: Source of chance.
+            step: Step of the run, for what changes during it; None for what it comes to.
+        """
+        bins = photo_bins(self.stage, self.config, rng, step)
         crops: list[Batch] = []
         count, wanted = len(self.cities), self.stage.cities_per_step
         chosen = rng.choice(count, wanted, replace=count < wanted)
@@ -186,13 +193,15 @@ class RetrievalBatches:
             for _ in range(self.stage.crops_per_city):
                 crops.append(self._crop(self.cities[index], turn, bins, squares, rng) | {"city": torch.tensor(number)})
         batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
-        roots = [self._root(self.cities[index], crops[n * self.stage.crops_per_city]) for n, index in enumerate(chosen)]
-        batch["root_image"] = torch.stack(roots)
+        if self.zoom:
+            firsts = crops[:: self.stage.crops_per_city]
+            roots = [self._root(self.cities[index], crop) for index, crop in zip(chosen, firsts, strict=True)]
+            batch["root_image"] = torch.stack(roots)
         if self.augment:
-            for name in ("image", "root_image", "middle_image", "fine_images"):
-                batch[name] = augment_overhead(batch[name], rng)
+            for name in sorted({"image", "root_image", "middle_image", "fine_images"} & set(batch)):
+                batch[name] = augment_overhead(batch[name], self.stage.augmented, rng)
             strips = batch["strips"]
-            batch["strips"] = augment_photos(strips.flatten(0, 1), rng).reshape(strips.shape)
+            batch["strips"] = augment_photos(strips.flatten(0, 1), self.stage.augmented, rng).reshape(strips.shape)
         return batch
 
     def _root(self, city: TrainingCity, crop: Batch) -> Tensor:
@@ -227,7 +236,7 @@ class RetrievalBatches:
             "ignore": torch.from_numpy(ignore),
             "turn": torch.tensor([turn.quarters, int(turn.mirror)]),
         }
-        return batch | self._zoom(city, turn, cell, corner, truth, rng)
+        return batch | self._zoom(city, turn, cell, corner, truth, rng) if self.zoom else batch
 
     def _place(
         self, city: TrainingCity, taken: set[tuple[int, int]], rng: np.random.Generator
@@ -342,17 +351,17 @@ class MatchBatches:
         self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
         self.side = MATCH_CROP * config.resolution
 
-    def sample(self, rng: np.random.Generator) -> Batch:
-        """A batch: tensors by name. See `tiercel.training.losses`."""
-        bins = photo_bins(self.stage, self.config, rng)
+    def sample(self, rng: np.random.Generator, step: int | None = None) -> Batch:
+        """A batch: tensors by name. See `RetrievalBatches.sample`."""
+        bins = photo_bins(self.stage, self.config, rng, step)
         count = self.stage.cities_per_step * self.stage.crops_per_city
         chosen = rng.choice(len(self.cities), count, replace=len(self.cities) < count)
         crops = [self._crop(self.cities[index], bins, rng) for index in chosen]
         batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
         if self.augment:
-            batch["image"] = augment_overhead(batch["image"], rng)
+            batch["image"] = augment_overhead(batch["image"], self.stage.augmented, rng)
             strips = batch["strips"]
-            batch["strips"] = augment_photos(strips.flatten(0, 1), rng).reshape(strips.shape)
+            batch["strips"] = augment_photos(strips.flatten(0, 1), self.stage.augmented, rng).reshape(strips.shape)
         return batch
 
     def _crop(self, city: TrainingCity, bins: int, rng: np.random.Generator) -> Batch:

@@ -24,7 +24,7 @@ from tiercel.training.recipe import Cities
 
 FACTORS = (1, 2, 8, 32)
 """The orthophoto is kept at these multiples of the model's resolution: for match, retrieval, and the zoom levels."""
-VERSION = 1
+VERSION = 2
 """Raised when the simulator changes what it draws, so that stale arrays are rendered anew."""
 
 

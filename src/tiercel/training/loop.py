@@ -34,8 +34,8 @@ LOG_EVERY = 50
 VALIDATION_BATCHES = 8
 STATE = "state.pt"
 KEPT = "kept.safetensors"
-LENT = {"photo.": "match.photo.", "retrieval.encoder.": "match."}
-"""Where the geometric match finds its encoders in the first stage's weights."""
+LENT = {"photo.": ("match.photo.", "photo."), "retrieval.encoder.": ("match.", "zoom.encoder.")}
+"""Where other heads find their encoders in the first stage's weights."""
 
 
 def train(
@@ -130,7 +130,8 @@ class Steps(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """The batch of the index-th step left."""
-        return self.batches.sample(np.random.default_rng([self.seed, self.steps[index], self.process]))
+        step = self.steps[index]
+        return self.batches.sample(np.random.default_rng([self.seed, step, self.process]), step)
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -157,10 +158,12 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     config = dataclasses.replace(recipe.model, heads=stage.heads)
     model = Model(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss_module = loss_for(model, stage)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay)
+    frozen = [model.get_submodule(name).requires_grad_(False) for name in stage.frozen]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=stage.learning_rate, weight_decay=stage.weight_decay)
     first = _restore(folder / STATE, model, optimiser)
     if stage.start_from and not first:
-        borrow_encoders(model, folder.parent / stage.start_from / KEPT)
+        borrow_encoders(model, folder.parent / f"{stage.start_from}.safetensors")
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
     batches = loss_module.batches(cities.train, stage, config)
     steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
@@ -175,6 +178,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         for group in prepared_optimiser.param_groups:
             group["lr"] = learning_rate(stage, step)
         prepared.train()
+        for part in frozen:
+            part.eval()
         with accelerator.autocast():
             out = prepared(_to(batch[0], accelerator.device))
         prepared_optimiser.zero_grad()
@@ -236,10 +241,10 @@ def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> 
 
 
 def borrow_encoders(model: Model, path: Path) -> int:
-    """Start the geometric match's encoders from those of the first stage, as far as they have the same shapes.
+    """Start a head's encoders from those of the first stage, as far as they have the same shapes.
 
     Args:
-        model: With the head ``match``.
+        model: With the head ``match`` or ``zoom``.
         path: Weights of a model with the head ``retrieval``.
 
     Returns:
@@ -252,10 +257,10 @@ def borrow_encoders(model: Model, path: Path) -> int:
         raise TiercelError(f"{path} is not there yet: train the stage that keeps it first.")
     own, taken = model.state_dict(), {}
     for name, value in load_file(path).items():
-        for lender, borrower in LENT.items():
-            target = borrower + name.removeprefix(lender)
-            if name.startswith(lender) and target in own and own[target].shape == value.shape:
-                taken[target] = value.to(own[target].dtype)
+        for lender, borrowers in LENT.items():
+            for target in (borrower + name.removeprefix(lender) for borrower in borrowers if name.startswith(lender)):
+                if target in own and own[target].shape == value.shape:
+                    taken[target] = value.to(own[target].dtype)
     if not taken:
         raise TiercelError(f"{path} has no weights that fit this stage: start from a stage with the head 'retrieval'.")
     model.load_state_dict(taken, strict=False)

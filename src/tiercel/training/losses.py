@@ -30,7 +30,7 @@ class RetrievalLoss(nn.Module):
     Zooming: for each level a softmax over the children of all squares in the batch.
 
     Args:
-        model: With the heads ``retrieval`` and perhaps ``zoom``.
+        model: With the head ``retrieval``, ``zoom``, or both.
         stage: Weights.
     """
 
@@ -47,19 +47,20 @@ class RetrievalLoss(nn.Module):
         Args:
             batch: From `RetrievalBatches`, C crops with P photos and N positions each.
         """
-        model, head = self.model, self.model.retrieval
-        assert model.photo is not None and head is not None
+        model = self.model
+        assert model.photo is not None
         crops, photos = batch["strips"].shape[:2]
         around = batch["strips"].shape[-1] == model.config.strip_columns
         columns = model.photo(batch["strips"].flatten(0, 1), around)
         start = batch["start"].flatten().float()
         target = torch.arange(crops * photos, device=start.device)
         target = target // photos * batch["positions"].shape[1] + target % photos
-        out = self._retrieval(head, columns, start, target, batch)
-        if model.zoom is not None and self.stage.zoom_loss > 0:
+        out = {"loss": columns.new_zeros(()).float()}
+        if model.retrieval is not None:
+            out = self._retrieval(model.retrieval, columns, start, target, batch)
+        if model.zoom is not None:
             zoom = self._zoom(model.zoom, columns, start, batch)
-            out |= zoom
-            out["loss"] = out["loss"] + self.stage.zoom_loss * zoom["zoom_loss"]
+            out |= zoom | {"loss": out["loss"] + self.stage.zoom_loss * zoom["zoom_loss"]}
         return out
 
     def _retrieval(
@@ -204,8 +205,9 @@ def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss:
     """
     if set(stage.heads) == {"match"}:
         return MatchLoss(model, stage)
-    if "retrieval" in stage.heads and set(stage.heads) <= {"retrieval", "zoom"}:
+    if stage.heads and set(stage.heads) <= {"retrieval", "zoom"}:
         return RetrievalLoss(model, stage)
     raise TiercelError(
-        f"stage '{stage.name}' has heads {list(stage.heads)}: a stage trains [match], [retrieval] or [retrieval, zoom]."
+        f"stage '{stage.name}' has heads {list(stage.heads)}: "
+        "a stage trains [match], [retrieval], [zoom] or [retrieval, zoom]."
     )

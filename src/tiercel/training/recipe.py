@@ -40,10 +40,12 @@ class Stage:
 
     Attributes:
         name: Its folder.
-        heads: ``[retrieval, zoom]`` (they share a photo encoder) or ``[match]``.
+        heads: ``[retrieval]``, ``[zoom]``, both (they share a photo encoder), or ``[match]``.
         steps: Optimiser steps.
         keep_at: Also keep the weights after this many steps, for other stages to start from; 0 for never.
-        start_from: A stage whose kept weights this one's encoders start from; empty for a random start.
+        start_from: Weights that this stage's encoders start from, ``<stage>/kept`` (see `keep_at`) or ``<stage>/model``
+            (its end); empty for a random start.
+        frozen: Parts of the model that stay as they are, such as ``[photo]``.
         cities_per_step: Different cities in a batch.
         crops_per_city: Map crops from each of them.
         photos_per_crop: Photos in each crop.
@@ -51,6 +53,8 @@ class Stage:
         squares_per_crop: Zoom squares of the finest level encoded for each crop.
         wrong_headings: Wrong headings that compete with the right one for each photo (match).
         panoramas: Share of steps with panoramas; the others have photos of `field_of_view` degrees.
+        panoramas_until: Before this step there are only panoramas, which are easier to learn from.
+        augmented: Share of pictures whose colours are varied.
         field_of_view: Least and greatest horizontal field of view of photos.
         learning_rate: Peak, after a warm-up, before a cosine down to 2 %.
         warm_up: Steps.
@@ -64,6 +68,7 @@ class Stage:
     steps: int
     keep_at: int = 0
     start_from: str = ""
+    frozen: tuple[str, ...] = ()
     cities_per_step: int = 2
     crops_per_city: int = 2
     photos_per_crop: int = 24
@@ -71,6 +76,8 @@ class Stage:
     squares_per_crop: int = 6
     wrong_headings: int = 2
     panoramas: float = 0.4
+    panoramas_until: int = 0
+    augmented: float = 0.5
     field_of_view: tuple[float, float] = (55.0, 120.0)
     learning_rate: float = 1e-3
     warm_up: int = 100
