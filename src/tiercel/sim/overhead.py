@@ -67,20 +67,23 @@ class OverheadLook:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> OverheadLook:
-        """Draw a flight; light and sensors vary beyond what is common, so that what is learnt does not lean on them."""
+        """Draw a flight; sensors vary beyond what is common, so that what is learnt does not lean on them.
+
+        Survey flights wait for a sun high enough that streets are not lost in shade, and so does this.
+        """
         season = float(rng.choice([rng.uniform(0.3, 2.0), rng.uniform(0.0, 4.0)]))
         winter = abs(season - 3.0) < 0.6
-        exposure = rng.uniform(0.85, 1.35)
+        exposure = rng.uniform(0.95, 1.4)
         balance = rng.normal(1.0, 0.06, 3)
         return cls(
             sun_azimuth=float(rng.normal(185.0, 45.0)),
-            sun_elevation=float(rng.uniform(24.0, 64.0)),
+            sun_elevation=float(rng.uniform(30.0, 66.0)),
             season=season,
             snow=float(rng.uniform(0.2, 0.9)) if winter and rng.random() < 0.3 else 0.0,
-            sky=float(rng.uniform(0.28, 0.62)),
+            sky=float(rng.uniform(0.36, 0.68)),
             shade_tint=float(rng.uniform(0.0, 1.0)),
             gains=(float(exposure * balance[0]), float(exposure * balance[1]), float(exposure * balance[2])),
-            contrast=float(rng.uniform(0.75, 1.35)),
+            contrast=float(rng.uniform(0.75, 1.25)),
             saturation=float(rng.uniform(0.45, 1.45)),
             gamma=float(rng.uniform(0.8, 1.25)),
             haze=float(rng.uniform(0.0, 0.22) ** 1.5),
