@@ -184,12 +184,13 @@ class Locator:
 
     def fix(self, analysis: Analysis, name: str) -> Fix:
         """The fix that an analysis comes to."""
-        final, matches, tree = analysis.final, analysis.matches, self.atlas.tree
+        final, tree = analysis.final, self.atlas.tree
         candidates = self._candidates(analysis)
         best = candidates[0]
         side = tree.cells_per_side(tree.depth)
         heat = np.where(self.atlas.covered(tree.depth), final.probability, np.nan).astype(np.float32)
-        leaf = int(matches.leaves[analysis.ranking[0]])
+        # The match may put the camera just across the border of the cell it looked at.
+        leaf = int(tree.flat(tree.depth, *tree.cell_at(best.x, best.y, tree.depth)))
         around = (best.x, best.y)
         return Fix(
             photo=name,

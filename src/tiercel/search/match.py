@@ -146,4 +146,5 @@ def _peak(lines: NDArray[np.float32], index: NDArray[np.int64], wraps: bool) -> 
     middle = lines[rows, index].astype(np.float64)
     curvature = low - 2 * middle + high
     offset = np.where(curvature < 0, 0.5 * (low - high) / np.where(curvature < 0, curvature, -1.0), 0.0)
-    return np.where(inside, np.clip(offset, -0.5, 0.5), 0.0)
+    # Just inside half a cell, so that the answer never lands on the far border of the map.
+    return np.where(inside, np.clip(offset, -0.499, 0.499), 0.0)
