@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.atlas import Atlas
-from tiercel.errors import TiercelError
 from tiercel.fix import Candidate, Fix
 from tiercel.geo import Square
 from tiercel.maps import Basemap
@@ -245,6 +244,3 @@ class Locator:
 def _log_sum(values: NDArray[np.float64]) -> float:
     highest = float(values.max())
     return highest + float(np.log(np.exp(values - highest).sum()))
-
-
-__all__ = ["Analysis", "Locator", "Prior", "TiercelError"]
