@@ -75,16 +75,33 @@ def test_candidates_lie_apart_and_are_ordered(locator) -> None:
     ]  # fmt: skip
 
 
-def test_the_match_divides_only_what_its_candidates_hold(locator) -> None:
+def test_the_match_divides_only_what_its_leaves_hold(locator) -> None:
     found = analysis(locator, loud=0.003)
-    candidates = found.matches.leaves
-    assert len(candidates) == locator.model.config.calibration.candidates
+    found.calibration = dataclasses.replace(found.calibration, effort=1)
+    leaves, _ = found.swept
     first, final = found.first.probability, found.final.probability
-    others = np.setdiff1d(np.arange(len(first)), candidates)
+    others = np.setdiff1d(locator.atlas.leaf_index, leaves)
+    assert len(others)
     assert final[others] == pytest.approx(first[others], abs=1e-6)
-    assert final[candidates].sum() == pytest.approx(first[candidates].sum(), abs=1e-5)
-    assert np.abs(final[candidates] - first[candidates]).max() > 1e-4
-    assert (np.diff(found.final.log_probability[candidates[found.ranking]]) <= 0).all()
+    assert final[leaves].sum() == pytest.approx(first[leaves].sum(), abs=1e-5)
+    assert np.abs(final[leaves] - first[leaves]).max() > 1e-4
+
+
+def test_where_all_leaves_are_swept_it_is_a_product(locator) -> None:
+    found = analysis(locator, loud=0.003)
+    leaves, scores = found.swept
+    assert len(leaves) == len(locator.atlas.leaf_index)
+    weighed = found.first.log_probability[leaves] + found.calibration.match_weight * scores
+    weighed = np.exp(weighed - weighed.max())
+    assert found.final.probability[leaves] == pytest.approx(weighed / weighed.sum(), abs=1e-5)
+    assert found.match_alone.best == leaves[scores.argmax()]
+
+
+def test_poses_are_looked_for_in_the_likeliest_leaves(locator) -> None:
+    found = analysis(locator)
+    best = found.matches.leaves
+    assert len(best) == found.calibration.candidates
+    assert np.array_equal(best, found.final.top(len(best))[0])
 
 
 def test_a_prior_narrows(locator, atlas) -> None:

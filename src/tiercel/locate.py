@@ -93,24 +93,43 @@ class Analysis:
         return answer
 
     @cached_property
-    def matches(self) -> Matches:
-        """The geometric match of the first stage's best candidates."""
-        leaves, _ = self.first.top(self.calibration.candidates)
-        return self.locator.matcher.match(self.photo, leaves)
+    def swept(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The geometric match of the leaves that matter: flat leaves and their scores."""
+        return self.locator.matcher.sweep(self.photo, self.first.probability, self.calibration.effort)
+
+    @cached_property
+    def match_alone(self) -> Posterior:
+        """The geometric match without a first stage."""
+        leaves, scores = self.swept
+        alone = np.full(len(self.first.probability), -np.inf)
+        alone[leaves] = scores
+        return Posterior.from_scores(self.first.tree, alone)
 
     @cached_property
     def final(self) -> Posterior:
-        """The first stage, with what its candidates hold together divided among them by the match as well."""
-        matches, scores = self.matches, self.first.log_probability.astype(np.float64)
-        mine = scores[matches.leaves]
-        judged = mine + self.calibration.match_weight * matches.score
-        scores[matches.leaves] = judged - _log_sum(judged) + _log_sum(mine)
-        return Posterior.from_scores(self.first.tree, scores)
+        """The first stage, with what the swept leaves hold together divided among them by the match as well."""
+        return judged(self.first, *self.swept, self.calibration.match_weight)
 
     @cached_property
-    def ranking(self) -> NDArray[np.int64]:
-        """The candidates, best first: rows of `matches`."""
-        return np.argsort(-self.final.log_probability[self.matches.leaves], kind="stable")
+    def matches(self) -> Matches:
+        """The best poses in the likeliest leaves, best first."""
+        return self.locator.matcher.match(self.photo, self.final.top(self.calibration.candidates)[0])
+
+
+def judged(first: Posterior, leaves: NDArray[np.int64], scores: NDArray[np.float64], weight: float) -> Posterior:
+    """A posterior with what some leaves hold together divided among them by other scores as well.
+
+    Args:
+        first: The posterior so far.
+        leaves: (K,) flat leaves.
+        scores: (K,) their scores, on a logarithmic scale up to a constant.
+        weight: What a score counts against a log-probability.
+    """
+    new = first.log_probability.astype(np.float64)
+    before = new[leaves]
+    after = before + weight * scores
+    new[leaves] = after - _log_sum(after) + _log_sum(before)
+    return Posterior.from_scores(first.tree, new)
 
 
 class Locator:
@@ -211,12 +230,12 @@ class Locator:
         """The best places that lie apart: a neighbouring leaf of a better one is no other place."""
         matches, final, tree = analysis.matches, analysis.final, self.atlas.tree
         chosen: list[Candidate] = []
-        for row in analysis.ranking:
-            x, y, leaf = float(matches.x[row]), float(matches.y[row]), int(matches.leaves[row])
+        for row, leaf in enumerate(matches.leaves):
+            x, y = float(matches.x[row]), float(matches.y[row])
             if any(np.hypot(x - one.x, y - one.y) < tree.side(tree.depth) for one in chosen):
                 continue
             latitude, longitude = self.atlas.frame.to_wgs84(x, y)
-            cell_row, cell_col = tree.unflat(tree.depth, leaf)
+            cell_row, cell_col = tree.unflat(tree.depth, int(leaf))
             chosen.append(
                 Candidate(
                     rank=len(chosen) + 1,

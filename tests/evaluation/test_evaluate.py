@@ -10,11 +10,12 @@ from tests.models.tiny import panorama_of_scene, photo_of_scene
 from tests.search.town import NORTH, WEST, planted, prepared
 from tiercel.datasets import SimulatedSample
 from tiercel.errors import TiercelError
-from tiercel.evaluation import QUERIES, Protocol, evaluate, read_rows, render
+from tiercel.evaluation import QUERIES, Protocol, evaluate, read_rows, render, write_into_card
 from tiercel.evaluation import evaluate as evaluate_function
 from tiercel.evaluation.evaluate import METHODS, answer_all, answers
 from tiercel.locate import Analysis, Locator
 from tiercel.photos.write import write_photo
+from tiercel.training.card import METRICS
 
 PROTOCOL = Protocol("tiny", "unseen", seeds=(0, 1), photos=2, size=500.0)
 
@@ -82,6 +83,21 @@ def test_every_method_is_measured_on_the_same_queries(rows, tmp_path, locator, s
     for query in QUERIES:
         assert page.count(f"| {query.words} |") == 5
     assert "nan" not in page and "None" not in page
+
+
+def test_the_table_goes_into_the_card_and_replaces_the_last_one(rows, tmp_path) -> None:
+    card, results = tmp_path / "card.md", tmp_path / "rows.json"
+    card.write_text(f"# Model\n\n{METRICS}\n\nstale\n")
+    write_into_card(card, results)
+    text = card.read_text()
+    assert text.startswith("# Model") and "stale" not in text
+    assert all(text.count(f"| {query.words} |") == 1 for query in QUERIES)
+    write_into_card(card, results)
+    assert card.read_text() == text
+    card.write_text("# A card without the mark\n")
+    with pytest.raises(TiercelError, match=r"card\.md is no model card with a line"):
+        write_into_card(card, results)
+    assert card.read_text() == "# A card without the mark\n"
 
 
 def test_the_heading_is_told_only_where_the_query_says_so(locator, samples) -> None:

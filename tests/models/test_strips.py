@@ -116,3 +116,14 @@ def test_a_large_photo_is_averaged_not_picked_from() -> None:
     pixels = np.repeat(checker[..., None], 3, 2).astype(np.uint8)
     strip = photo_strip(pixels, panorama=True, field_of_view=360, heading=None, config=CONFIG)
     assert np.abs(strip.pixels[..., :3].astype(int) - 128).max() <= 1
+
+
+def test_padding_of_a_cropped_panorama_is_not_seen() -> None:
+    pixels = panorama_of_scene(0.0)
+    height = len(pixels)
+    rows = (height * 4 // 10, height * 55 // 100)
+    pixels[: rows[0]] = pixels[rows[1] :] = 128
+    strip = photo_strip(pixels, panorama=True, field_of_view=360, heading=0.0, config=CONFIG, seen_rows=rows)
+    assert_shows_scene(strip, 0.0, share_seen=0.2)
+    seen = (strip.pixels[..., 3] == 255).all(1)
+    assert not seen[0] and not seen[-1] and seen.any()

@@ -60,6 +60,7 @@ def test_cropped_panorama_is_padded_to_the_full_height_and_knows_its_view(tmp_pa
     assert photo.pixels.shape == (200, 100, 3)  # half the size of the original: 180 degrees in 200 rows
     assert (photo.pixels[:50] == BACKDROP).all() and (photo.pixels[150:] == BACKDROP).all()
     assert (photo.pixels[50:150] == (200, 10, 10)).all()
+    assert photo.seen_rows == (50, 150)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import torch
 
 from tests.search.town import LEAF, NORTH, WEST, planted, prepared, town_model
 from tiercel.atlas import Atlas
 from tiercel.errors import TiercelError
 from tiercel.models import Model
+from tiercel.models.match import correlate
 from tiercel.search.match import Matcher, _peak
 
 
@@ -80,6 +82,36 @@ def test_places_lie_within_half_a_leaf_of_the_candidate(atlas, model) -> None:
     assert np.abs(matches.x - x).max() <= LEAF
     assert np.abs(matches.y - y).max() <= LEAF
     assert ((matches.heading >= 0) & (matches.heading < 360)).all()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_sweep_scores_every_leaf_as_if_it_were_alone(atlas, model, told) -> None:
+    photo = planted(atlas, model, WEST + 210.9, NORTH - 333.2, 291.0, told)
+    matcher, tree = Matcher(atlas, model), atlas.tree
+    even = np.full(tree.count(tree.depth), 1 / tree.count(tree.depth))
+    leaves, scores = matcher.sweep(photo, even, 10_000)
+    assert np.array_equal(np.sort(leaves), np.sort(atlas.leaf_index))
+    assert leaves[scores.argmax()] == leaf_at(atlas, WEST + 210.9, NORTH - 333.2)
+    templates = matcher._templates(photo, matcher._starts(photo, model.config.headings))
+    for leaf, score in list(zip(leaves, scores, strict=True))[::17]:
+        window, _ = matcher._window(*(int(v) for v in tree.unflat(tree.depth, leaf)), 1, 0)
+        alone = correlate(templates, torch.from_numpy(window)[None, None]) * model.match.scale()
+        assert score == pytest.approx(float(alone.flatten().logsumexp(0).detach()), abs=1e-3)
+    again = matcher.sweep(photo, even, 10_000)  # from spectra that are kept
+    assert np.array_equal(again[1], scores)
+
+
+def test_a_sweep_of_few_tiles_takes_the_likeliest(atlas, model) -> None:
+    photo = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, True)
+    matcher, tree = Matcher(atlas, model), atlas.tree
+    likely = leaf_at(atlas, WEST + 300, NORTH - 300)
+    probability = np.full(tree.count(tree.depth), 1e-6)
+    probability[likely] = 1.0
+    leaves, _ = matcher.sweep(photo, probability, 1)
+    assert likely in leaves and len(leaves) <= matcher.tile**2 < len(atlas.leaf_index)
+    row, col = tree.unflat(tree.depth, leaves)
+    assert np.ptp(row) < matcher.tile and np.ptp(col) < matcher.tile
+    assert len(np.unique(leaves)) == len(leaves) and np.isin(leaves, atlas.leaf_index).all()
 
 
 def test_a_model_without_the_head(atlas) -> None:

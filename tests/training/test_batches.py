@@ -272,3 +272,16 @@ def test_a_city_without_photos(city, kind) -> None:
     empty = dataclasses.replace(city, positions=city.positions[:0], strips=city.strips[:0])
     with pytest.raises(ValueError, match="render more views"):
         kind([empty], small_stage(), CONFIG).sample(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
+def test_pictures_are_plain_from_the_step_on_that_is_said(cities, kind) -> None:
+    stage = small_stage(heads=("retrieval",), augmented=1.0, plain_from=10, panoramas=1.0)
+    plain = kind(cities, stage, CONFIG, augment=False)
+    varied = kind(cities, stage, CONFIG)
+
+    def same(step) -> bool:
+        one, other = (batches.sample(np.random.default_rng(5), step)["strips"] for batches in (plain, varied))
+        return torch.equal(one, other)
+
+    assert [same(step) for step in (0, 9, 10, 500, None)] == [False, False, True, True, True]

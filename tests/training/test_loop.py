@@ -14,7 +14,8 @@ from tiercel.errors import TiercelError
 from tiercel.models import load_model
 from tiercel.models.model import save_weights
 from tiercel.training import Recipe, loop, train
-from tiercel.training.loop import Log, Prepared, borrow_encoders, learning_rate, train_stage
+from tiercel.training.loop import Log, Prepared, learning_rate, take_over, train_stage
+from tiercel.training.muon import Muon
 
 RETRIEVAL = small_stage(
     name="first", crops_per_city=1, cities_per_step=1, photos_per_crop=3, negatives_per_crop=4, squares_per_crop=1
@@ -35,7 +36,16 @@ def rows(path) -> list[tuple[str, ...]]:
         return [tuple(row) for row in csv.reader(file) if row[1] not in ("seconds", "waiting_share")]
 
 
-@pytest.mark.parametrize(("stage", "precision"), [(RETRIEVAL, "bf16"), (MATCH, "no")], ids=["retrieval", "match"])
+@pytest.mark.parametrize(
+    ("stage", "precision"),
+    [
+        (RETRIEVAL, "bf16"),
+        (MATCH, "no"),
+        # The other optimiser takes over before the checkpoint that is gone back to (step 2), just there, and behind it.
+        *((dataclasses.replace(RETRIEVAL, muon_from=step, plain_from=step), "no") for step in (1, 2, 3, 99)),
+    ],
+    ids=["retrieval", "match", "before", "at", "behind", "never"],
+)
 def test_a_killed_run_goes_on_as_if_nothing_had_been(noise_cities, tmp_path, every_step, stage, precision) -> None:
     recipe = dataclasses.replace(RECIPE, precision=precision)
     cities = Prepared(noise_cities, [])
@@ -126,6 +136,13 @@ def test_the_log_of_a_resumed_run_ends_where_it_goes_on(tmp_path) -> None:
     assert rows(tmp_path / "log.csv") == [("step", "name", "value")]
 
 
+@pytest.mark.parametrize("first", [0, 2, 99])
+def test_the_optimiser_is_the_stage_s(first) -> None:
+    stage, weights = small_stage(muon_from=first), [torch.nn.Parameter(torch.ones(2, 2))]
+    for step in (-1, 0, 1, 2, 3):
+        assert isinstance(loop.optimiser_for(stage, weights, step), Muon) == (max(step, 0) >= first)
+
+
 def test_the_learning_rate_warms_up_and_fades() -> None:
     stage = small_stage(steps=1000, warm_up=100, learning_rate=2.0)
     rates = np.array([learning_rate(stage, step) for step in range(1000)])
@@ -147,10 +164,10 @@ def test_training_needs_neither_maps_nor_atlas() -> None:
 def test_the_match_borrows_the_encoders_of_the_first_stage(tmp_path) -> None:
     lender, match = tiny_model(seed=1, heads=("retrieval", "zoom")), tiny_model(seed=2, heads=("match",))
     before = {name: value.clone() for name, value in match.state_dict().items()}
-    save_weights(lender, tmp_path / "kept.safetensors")
-    taken = borrow_encoders(match, tmp_path / "kept.safetensors")
+    save_weights(lender, tmp_path / "model.safetensors")
+    taken = take_over(match, tmp_path / "model.safetensors")
     after, lent = match.state_dict(), lender.state_dict()
-    assert torch.equal(after["match.photo.column.weight"], lent["photo.column.weight"].half().float())
+    assert torch.equal(after["match.photo.column16.weight"], lent["photo.column16.weight"].half().float())
     assert torch.equal(
         after["match.stem.convolution.weight"], lent["retrieval.encoder.stem.convolution.weight"].half().float()
     )
@@ -163,7 +180,7 @@ def test_zooming_borrows_the_photo_encoder_and_leaves_it_alone(noise_cities, tmp
     lender = tiny_model(seed=1, heads=("retrieval",))
     (tmp_path / "retrieval").mkdir()
     save_weights(lender, tmp_path / "retrieval" / "model.safetensors")
-    stage = small_stage(name="zoom", heads=("zoom",), steps=2, start_from="retrieval/model", frozen=("photo",))
+    stage = small_stage(name="zoom", heads=("zoom",), steps=2, start_from="retrieval", frozen=("photo",))
     recipe = dataclasses.replace(RECIPE, stages=(stage,))
     train_stage(recipe, stage, tmp_path / "zoom", Prepared(noise_cities, []), report=lambda line: None)
     trained, lent = load_model(tmp_path / "zoom", "cpu").state_dict(), lender.state_dict()
@@ -173,10 +190,18 @@ def test_zooming_borrows_the_photo_encoder_and_leaves_it_alone(noise_cities, tmp
     assert not torch.equal(trained[f"zoom.{stem}"], lent[f"retrieval.{stem}"].half().float())
 
 
+def test_a_stage_goes_on_from_an_earlier_one_of_the_same_head(tmp_path) -> None:
+    earlier, later = (tiny_model(seed=seed, heads=("match",)) for seed in (1, 2))
+    save_weights(earlier, tmp_path / "model.safetensors")
+    assert take_over(later, tmp_path / "model.safetensors") == len(later.state_dict())
+    for name, value in later.state_dict().items():
+        assert torch.equal(value, earlier.state_dict()[name].half().to(value.dtype))
+
+
 def test_there_is_nothing_to_borrow(tmp_path) -> None:
-    match = tiny_model(heads=("match",))
+    zoom, path = tiny_model(heads=("zoom",)), tmp_path / "model.safetensors"
     with pytest.raises(TiercelError, match="is not there yet"):
-        borrow_encoders(match, tmp_path / "kept.safetensors")
-    save_weights(match, tmp_path / "kept.safetensors")
+        take_over(zoom, path)
+    save_weights(tiny_model(heads=("match",)), path)
     with pytest.raises(TiercelError, match="has no weights that fit"):
-        borrow_encoders(match, tmp_path / "kept.safetensors")
+        take_over(zoom, path)

@@ -29,13 +29,16 @@ def build(
 ) -> None:
     """Encode every cell of a map, once, so that a photo is located on it in a moment.
 
-    Stopped half-way, the same command goes on where it was.
+    Stopped half-way, the same command goes on where it was. Of tiles from a URL, #area=SOUTH,WEST,NORTH,EAST says which
+    part of the world to take.
 
     [bold]Examples[/bold]
 
     tiercel build city.tif -o city.atlas
 
     tiercel build town.mbtiles -o town.atlas --model runs/mine
+
+    tiercel build 'https://tiles.example/{z}/{x}/{y}.jpg#area=46.94,7.42,46.96,7.47' -o town.atlas
     """
     from tiercel.atlas import build as build_atlas
     from tiercel.cli.terminal import progress

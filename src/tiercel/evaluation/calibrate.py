@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tiercel.evaluation.evaluate import prepare
 from tiercel.evaluation.protocol import Protocol
 from tiercel.geo import ZoomTree
-from tiercel.locate import Locator
+from tiercel.locate import Locator, judged
 from tiercel.models import Calibration, load_model
 from tiercel.photos import Photo
 from tiercel.search import Posterior, posterior
@@ -105,15 +105,19 @@ def _first_stage(sheets: Sequence[Sheet], tree: ZoomTree, report: Callable[[str]
     best, chosen = -np.inf, (1.0, 0.0)
     for number, temperature in enumerate(TEMPERATURES):
         for weight in ZOOM_WEIGHTS:
-            score = float(
-                np.mean([_log_of_truth(tree, s.retrieval[number] + weight * s.zoom, s.truth) for s in sheets])
-            )
+            score = float(np.mean([_log_of_truth(tree, _together(s, number, weight), s.truth) for s in sheets]))
             if score > best:
                 best, chosen = score, (temperature, weight)
     report(
         f"first stage: temperature {chosen[0]}, zoom weight {chosen[1]}, mean log-probability of the truth {best:.3f}"
     )
     return chosen
+
+
+def _together(sheet: Sheet, number: int, weight: float) -> Floats:
+    """Retrieval's scores at one of `TEMPERATURES` plus weighted zoom scores; minus infinity off the map."""
+    weighted = np.multiply(weight, sheet.zoom, out=np.full_like(sheet.zoom, -np.inf), where=np.isfinite(sheet.zoom))
+    return sheet.retrieval[number] + weighted
 
 
 def _log_of_truth(tree: ZoomTree, scores: Floats, truth: int) -> float:
@@ -135,13 +139,9 @@ def _match_weight(
     sums = np.zeros(len(MATCH_WEIGHTS))
     for locator, photo, truth in asked:
         analysis = locators[id(locator)].analyse(photo)
-        matches, scores = analysis.matches, analysis.first.log_probability.astype(np.float64)
-        mine = scores[matches.leaves]
         for number, weight in enumerate(MATCH_WEIGHTS):
-            judged = mine + weight * matches.score
-            new = scores.copy()
-            new[matches.leaves] = judged - np.logaddexp.reduce(judged) + np.logaddexp.reduce(mine)
-            sums[number] += _log_of_truth(analysis.first.tree, new, truth)
+            final = judged(analysis.first, *analysis.swept, weight)
+            sums[number] += max(LEAST_LOG, float(final.log_probability[truth]))
     best = int(sums.argmax())
     report(f"match weight {MATCH_WEIGHTS[best]}, mean log-probability of the truth {sums[best] / len(asked):.3f}")
     return dataclasses.replace(start, match_weight=MATCH_WEIGHTS[best])

@@ -29,7 +29,7 @@ RADII_M = (40, 50, 100)
 RIGHT_M = 50.0
 """Within this distance an answer counts as the right place; errors in metres and degrees are taken over these."""
 MAP_FILE = "city.tif"
-METHODS = ("greedy", "best_first", "global", "retrieval", "fusion", "match")
+METHODS = ("greedy", "best_first", "global", "retrieval", "fusion", "sweep", "match")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Quer
             photo = dataclasses.replace(photo, heading=None)
         started = time.perf_counter()
         analysis = locator.analyse(photo)
-        _ = analysis.ranking
+        _ = analysis.matches
         seconds = time.perf_counter() - started
         yield Answered(answers(analysis, sample), seconds)
 
@@ -148,12 +148,12 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
         inside = (None, None) if regions is None else tuple(error <= regions.radius(share) for share in (0.5, 0.9))
         return Answer(error, float(heading_error(azimuth, sample.heading)), *inside)
 
-    best, matches, final = analysis.ranking[0], analysis.matches, analysis.final
-    x, y = float(matches.x[best]), float(matches.y[best])
+    matches, final = analysis.matches, analysis.final
+    x, y = float(matches.x[0]), float(matches.y[0])
     error = float(np.hypot(x - sample.x, y - sample.y))
     matched = Answer(
         error,
-        float(heading_error(matches.heading[best], sample.heading)),
+        float(heading_error(matches.heading[0], sample.heading)),
         error <= final.radius(0.5, (x, y)),
         error <= final.radius(0.9, (x, y)),
     )
@@ -163,6 +163,7 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
         "global": leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global),
         "retrieval": leaf_answer(analysis.retrieval.best, True, analysis.retrieval),
         "fusion": leaf_answer(analysis.first.best, True, analysis.first),
+        "sweep": leaf_answer(analysis.match_alone.best, False, analysis.match_alone),
         "match": matched,
     }
 

@@ -17,7 +17,8 @@ METHOD_WORDS = {
     "global": "zooming, all leaves against each other",
     "retrieval": "retrieval",
     "fusion": "retrieval and zooming",
-    "match": "the full pipeline: both, then the geometric match",
+    "sweep": "geometric match of all cells",
+    "match": "the full pipeline: all together",
 }
 
 

@@ -32,11 +32,12 @@ class ConvUnit(nn.Module):
             x: Features.
             around: The columns go once around the horizon, so the left edge continues at the right.
         """
-        if self.padding:
-            pad = self.padding
-            x = functional.pad(x, (pad, pad, 0, 0), mode="circular" if around else "constant")
-            x = functional.pad(x, (0, 0, pad, pad))
-        return functional.relu(self.normalisation(self.convolution(x)))
+        pad, convolution = self.padding, self.convolution
+        if around and pad:
+            x = functional.pad(x, (pad, pad, 0, 0), mode="circular")
+        sides = (pad, 0 if around else pad)
+        x = functional.conv2d(x, convolution.weight, stride=convolution.stride, padding=sides)
+        return functional.relu(self.normalisation(x))
 
 
 class Residual(nn.Module):

@@ -23,7 +23,10 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class CompactPhotoEncoder(nn.Module):
-    """Convolutions to stride 16 along the rows and 8 along the columns, then one vector a column.
+    """Convolutions to strides 4, 8 and 16 along the rows, then one vector a column from all three.
+
+    The fine rows go into a column as they are: how far away something stands on the ground is how far below the horizon
+    it appears, and most of the ground lies within a few rows of the horizon.
 
     Args:
         config: Sizes.
@@ -34,20 +37,15 @@ class CompactPhotoEncoder(nn.Module):
         """Makes the layers."""
         super().__init__()
         fine, middle, coarse = config.width
+        rows, width, self.narrowing = config.strip_height, config.column_width, columns_per_output // 4
         self.stem = ConvUnit(4, fine, 4, 4)
-        self.stages = nn.ModuleList(
-            [
-                Residual(fine),
-                ConvUnit(fine, middle, 3, (2, columns_per_output // 4)),
-                Residual(middle),
-                ConvUnit(middle, coarse, 3, (2, 1)),
-                Residual(coarse),
-                Residual(coarse),
-                Residual(coarse),
-            ]
-        )
-        self.column = nn.Linear(coarse * config.strip_height // 16, config.column_width)
-        self.mix = nn.Conv1d(config.column_width, config.column_width, 3)
+        self.at4 = Residual(fine)
+        self.down8 = nn.ModuleList([ConvUnit(fine, middle, 3, (2, self.narrowing)), Residual(middle)])
+        self.down16 = nn.ModuleList([ConvUnit(middle, coarse, 3, (2, 1)), *(Residual(coarse) for _ in range(3))])
+        self.column4 = nn.Linear(fine * rows // 4 * self.narrowing, width)
+        self.column8 = nn.Linear(middle * rows // 8, width)
+        self.column16 = nn.Linear(coarse * rows // 16, width)
+        self.mix = nn.Conv1d(width, width, 3)
 
     def forward(self, strip: Tensor, around: bool) -> Tensor:
         """(B, 4, rows, columns) to (B, columns / columns_per_output, column_width).
@@ -56,10 +54,15 @@ class CompactPhotoEncoder(nn.Module):
             strip: RGB in -1..1 and a mask channel, 0 where the photo saw nothing.
             around: The strip goes once around the horizon.
         """
-        x = self.stem(strip)
-        for stage in self.stages:
-            x = stage(x, around)
-        x = functional.relu(self.column(x.permute(0, 3, 2, 1).flatten(2)))
+        at4 = at8 = at16 = self.at4(self.stem(strip, around), around)
+        for stage in self.down8:
+            at8 = at16 = stage(at8, around)
+        for stage in self.down16:
+            at16 = stage(at16, around)
+        # (B, columns, rows and channels); at stride 4 two columns may share one azimuth bin.
+        stacked = [level.permute(0, 3, 2, 1).flatten(2) for level in (at4, at8, at16)]
+        stacked[0] = stacked[0].reshape(*stacked[1].shape[:2], -1)
+        x = functional.relu(self.column4(stacked[0]) + self.column8(stacked[1]) + self.column16(stacked[2]))
         padded = functional.pad(x.transpose(1, 2), (1, 1), mode="circular" if around else "constant")
         return x + functional.relu(self.mix(padded)).transpose(1, 2)
 

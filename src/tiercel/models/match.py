@@ -119,12 +119,31 @@ def correlate(template: Tensor, features: Tensor) -> Tensor:
     Returns:
         (B, H, K, S - t + 1, S - t + 1): at (row, col) the template's centre lies at cell (row + t // 2, col + t // 2).
     """
-    side, inside = features.shape[-1], features.shape[-1] - template.shape[-1] + 1
-    spectrum = torch.fft.rfft2(features)
-    weights = torch.fft.rfft2(template, s=(side, side)).conj()
+    side = features.shape[-1]
+    return correlate_spectra(template_spectrum(template, side), torch.fft.rfft2(features), template.shape[-1])
+
+
+def template_spectrum(template: Tensor, side: int) -> Tensor:
+    """Templates (..., t, t) as `correlate_spectra` takes them for features of a side: (..., side, side // 2 + 1)."""
+    return torch.fft.rfft2(template, s=(side, side)).conj()
+
+
+def correlate_spectra(templates: Tensor, features: Tensor, template_side: int) -> Tensor:
+    """`correlate` for spectra that are used more than once.
+
+    Args:
+        templates: (B, H, C, S, S // 2 + 1) from `template_spectrum`.
+        features: (B, K, C, S, S // 2 + 1) or (1, K, ...), from ``rfft2``.
+        template_side: t.
+
+    Returns:
+        (B, H, K, S - t + 1, S - t + 1).
+    """
+    side = features.shape[-2]
+    inside = side - template_side + 1
     if len(features) == 1:
-        product = torch.einsum("kcyx,bhcyx->bhkyx", spectrum[0], weights)
+        product = torch.einsum("kcyx,bhcyx->bhkyx", features[0], templates)
     else:
-        product = torch.einsum("bkcyx,bhcyx->bhkyx", spectrum, weights)
+        product = torch.einsum("bkcyx,bhcyx->bhkyx", features, templates)
     scores: Tensor = torch.fft.irfft2(product, s=(side, side))
     return scores[..., :inside, :inside]

@@ -79,6 +79,7 @@ class Model(nn.Module):
             field_of_view=photo.field_of_view.value,
             heading=heading,
             config=self.config,
+            seen_rows=photo.seen_rows,
         )
 
     def encode_photos(self, photos: Sequence[Photo]) -> list[PhotoFeatures]:

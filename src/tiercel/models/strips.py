@@ -48,6 +48,7 @@ def photo_strip(
     field_of_view: float,
     heading: float | None,
     config: ModelConfig,
+    seen_rows: tuple[int, int] | None = None,
 ) -> Strip:
     """Resample a photo to a strip.
 
@@ -57,6 +58,7 @@ def photo_strip(
         field_of_view: Horizontal field of view in degrees.
         heading: Azimuth of the centre column in degrees clockwise from north; None when unknown.
         config: Sizes of the strip.
+        seen_rows: First row that the camera saw and the first below that it did not, where others are padding.
 
     Returns:
         The strip. With a heading its columns lie on the model's azimuth bins.
@@ -79,6 +81,8 @@ def photo_strip(
     x, y = sample(relative, tangent, pixels.shape[1], pixels.shape[0], field_of_view)
     density = config.columns_per_heading / config.bin_deg * field_of_view
     resampled = _resample(pixels, x, y, density, wrap=panorama and field_of_view >= 360.0)
+    top, bottom = seen_rows or (0, len(pixels))
+    resampled[(y < top - 0.5) | (y > bottom - 0.5)] = 0
     return Strip(resampled, left - centre, heading, around)
 
 

@@ -31,6 +31,7 @@ class Photo:
         name: The file's name, or what the maker of the pixels called it.
         pixels: (height, width, 3) uint8 RGB, upright, at most 4096 pixels long. A panorama always spans 180 degrees
             of height; what its camera left out is mid grey.
+        seen_rows: First row that the camera saw and the first below that it did not, (0, height) but for panoramas.
         panorama: Whether it is equirectangular.
         panorama_source: How that is known.
         field_of_view: Horizontal, degrees; 360 for a full panorama; 70 across the long side, "assumed", if unknown.
@@ -42,6 +43,7 @@ class Photo:
 
     name: str
     pixels: NDArray[np.uint8]
+    seen_rows: tuple[int, int]
     panorama: bool
     panorama_source: str
     field_of_view: Known
@@ -80,6 +82,7 @@ class Photo:
         common = cls(
             name=path.name,
             pixels=image.pixels,
+            seen_rows=(0, len(image.pixels)),
             panorama=is_panorama,
             panorama_source=source,
             field_of_view=_given(field_of_view) or seen or _assumed(size),
@@ -122,6 +125,7 @@ class Photo:
         photo = cls(
             name=name,
             pixels=pixels,
+            seen_rows=(0, len(pixels)),
             panorama=panorama,
             panorama_source="given",
             field_of_view=Known(float(field_of_view), "given"),
@@ -196,16 +200,16 @@ def _on_sphere(photo: Photo, sphere: Sphere, heading: float | None, source: str)
         known = Known((sphere.heading + offset) % 360, "XMP GPano PoseHeadingDegrees")
         photo = replace(photo, heading=known)
     view = 360.0 if sphere.width > 0.998 else 360 * sphere.width
-    padded = _padded(photo.pixels, sphere)
-    return replace(photo, pixels=padded, field_of_view=Known(view, source))
+    padded, seen_rows = _padded(photo.pixels, sphere)
+    return replace(photo, pixels=padded, seen_rows=seen_rows, field_of_view=Known(view, source))
 
 
-def _padded(pixels: NDArray[np.uint8], sphere: Sphere) -> NDArray[np.uint8]:
-    """Grey above and below a panorama so that its rows span 180 degrees."""
+def _padded(pixels: NDArray[np.uint8], sphere: Sphere) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Grey above and below a panorama so that its rows span 180 degrees, and the rows that are not such grey."""
     height, width = pixels.shape[:2]
     full = round(height / sphere.height)
     if full - height < 2:
-        return pixels
+        return pixels, (0, height)
     shrink = min(1.0, LONG_SIDE / full)
     if shrink < 1:  # a narrow, tall part of a sphere
         width, height, full = max(1, round(width * shrink)), max(1, round(height * shrink)), LONG_SIDE
@@ -213,4 +217,4 @@ def _padded(pixels: NDArray[np.uint8], sphere: Sphere) -> NDArray[np.uint8]:
     top = min(round(sphere.top * full), full - height)
     canvas = np.full((full, width, 3), BACKDROP, np.uint8)
     canvas[top : top + height] = pixels
-    return canvas
+    return canvas, (top, top + height)

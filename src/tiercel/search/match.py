@@ -1,4 +1,4 @@
-"""The second look by geometry: where inside a candidate the camera stood, and which way it looked."""
+"""The second look by geometry: which cells fit, where inside them the camera stood, and which way it looked."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tiercel.atlas import Atlas
 from tiercel.errors import TiercelError
 from tiercel.models.features import PhotoFeatures
-from tiercel.models.match import MatchHead, correlate
+from tiercel.models.match import MatchHead, correlate, correlate_spectra, template_spectrum
 from tiercel.models.model import Model, polar_columns
 
 Floats = NDArray[np.float64]
 
 OFF_THE_MAP = -1e4
 """Score of positions where the camera cannot be."""
+TRANSFORM = 128
+"""Side in cells of the pieces that a sweep transforms: large enough that little of it is overlap."""
+TILES_AT_ONCE = 8
+TILES_KEPT = 160
+"""Spectra of this many tiles stay in memory, about a megabyte each: those of a city of 2 km."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Matches:
 
 
 class Matcher:
-    """Matches photos against candidates of one atlas.
+    """Matches photos against the leaves of one atlas.
 
     Args:
         atlas: The atlas.
@@ -57,57 +63,135 @@ class Matcher:
             raise TiercelError(f"model {model.name} has no geometric match: use one with the head 'match'.")
         self.atlas, self.model = atlas, model
         self.head: MatchHead = model.match
-        cells = model.config.match_cells_per_leaf
+        self.cells = model.config.match_cells_per_leaf
         # The camera is looked for in the leaf and half a leaf around it, and the template reaches beyond.
-        self.slack = cells // 2
-        self.window = cells + 2 * self.slack + 2 * self.head.radius
-        self.around = math.ceil((self.slack + self.head.radius) / cells)
+        self.slack = self.cells // 2
+        self.tile = max(1, (TRANSFORM - 2 * self.head.radius) // self.cells)
+        self._spectra: dict[int, Tensor] = {}
 
     @torch.inference_mode()
     def match(self, photo: PhotoFeatures, leaves: NDArray[np.int64]) -> Matches:
-        """Look at candidate leaves.
+        """Look closely at candidate leaves.
 
         Args:
             photo: The photo.
             leaves: (K,) flat indices of stored leaves.
         """
         left = photo.headings_deg[0] - photo.polar_start_deg[0]
-        starts: Floats = photo.polar_start_deg.astype(np.float64)
-        if not photo.heading_known:
-            starts = np.linspace(0.0, 360.0, polar_columns(self.model.config), endpoint=False)
+        starts = self._starts(photo, polar_columns(self.model.config))
+        places = zip(*self.atlas.tree.unflat(self.atlas.tree.depth, leaves), strict=True)
+        found = [self._window(int(row), int(col), 1, self.slack) for row, col in places]
+        windows, possible = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
         device = self.model.device
-        polar = torch.from_numpy(photo.polar)[None].to(device)
-        turns = torch.from_numpy(np.radians(starts).astype(np.float32))[None].to(device)
-        windows, possible = (torch.from_numpy(np.stack(part)) for part in zip(*map(self._window, leaves), strict=True))
-        scores = correlate(self.head.template(polar, turns), windows.to(device)[None])[0] * self.head.scale()
+        scores = correlate(self._templates(photo, starts), windows.to(device)[None])[0] * self.head.scale()
         scores = scores.masked_fill(~possible.to(device), OFF_THE_MAP)
         total = scores.permute(1, 0, 2, 3).flatten(1).logsumexp(1).cpu().numpy().astype(np.float64)
         return self._poses(scores.cpu().numpy(), leaves, total, starts, float(left))
 
-    def _window(self, leaf: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """What lies around a leaf.
+    @torch.inference_mode()
+    def sweep(self, photo: PhotoFeatures, probability: Floats, effort: int) -> tuple[NDArray[np.int64], Floats]:
+        """Score all leaves of the tiles that matter most, every leaf if there is effort enough.
+
+        A tile is a square of leaves whose features are transformed together.
+
+        Args:
+            photo: The photo.
+            probability: (leaves of the tree,) of each leaf so far, by which tiles are chosen.
+            effort: How many tiles are looked at, each heading counted; one tile is looked at in any case.
 
         Returns:
-            Features (match_width, window, window), zeros where nothing is stored, and where in them the camera may be:
-            on stored leaves only, since an answer off the map is none.
+            Flat indices of stored leaves, and for each the log-sum-exp over positions in it and headings.
         """
-        tree, reach = self.atlas.tree, self.around
+        tile, cells = self.tile, self.cells
+        starts = self._starts(photo, self.model.config.headings)
+        chosen = self._best_tiles(probability, max(1, effort // len(starts)))
+        templates = template_spectrum(self._templates(photo, starts), tile * cells + 2 * self.head.radius)
+        leaves, scores = [], []
+        for first in range(0, len(chosen), TILES_AT_ONCE):
+            some = chosen[first : first + TILES_AT_ONCE]
+            spectra = torch.stack([self._spectrum(int(number)) for number in some])
+            found = correlate_spectra(templates, spectra[None], 2 * self.head.radius + 1)[0] * self.head.scale()
+            # (headings, tiles, rows of leaves, cells, columns of leaves, cells)
+            found = found.unflatten(3, (tile, cells)).unflatten(2, (tile, cells))
+            scores.append(found.logsumexp((0, 3, 5)).flatten().cpu().numpy())
+            leaves.append(np.stack([self._leaves(int(number)) for number in some]).ravel())
+        flat, score = np.concatenate(leaves), np.concatenate(scores).astype(np.float64)
+        inside = flat >= 0
+        inside[inside] = self.atlas.rows(flat[inside]) >= 0
+        return flat[inside], score[inside]
+
+    def _starts(self, photo: PhotoFeatures, count: int) -> Floats:
+        """Azimuths of a photo's left edge that are tried, degrees: `count` of them unless it is known."""
+        if photo.heading_known:
+            return photo.polar_start_deg.astype(np.float64)
+        return np.linspace(0.0, 360.0, count, endpoint=False)
+
+    def _templates(self, photo: PhotoFeatures, starts: Floats) -> Tensor:
+        """(1, headings, match_width, side, side)."""
+        polar = torch.from_numpy(photo.polar)[None].to(self.model.device)
+        return self.head.template(polar, torch.from_numpy(np.radians(starts).astype(np.float32))[None].to(polar.device))
+
+    def _best_tiles(self, probability: Floats, count: int) -> NDArray[np.int64]:
+        """Numbers of the tiles that hold most of the probability, and of none without stored leaves."""
+        tree = self.atlas.tree
+        row, col = tree.unflat(tree.depth, self.atlas.leaf_index)
+        number = row // self.tile * self._across + col // self.tile
+        held = np.bincount(number, probability[self.atlas.leaf_index] + 1e-30, self._across**2)
+        best = np.argsort(-held, kind="stable")[:count]
+        return np.asarray(best[held[best] > 0])
+
+    @property
+    def _across(self) -> int:
+        """Tiles along the side of the map."""
+        return math.ceil(self.atlas.tree.cells_per_side(self.atlas.tree.depth) / self.tile)
+
+    def _leaves(self, number: int) -> NDArray[np.int64]:
+        """The flat leaves of a tile, row by row; -1 beyond the map."""
+        tree = self.atlas.tree
+        first = np.array(divmod(number, self._across)) * self.tile
+        row, col = np.meshgrid(*(start + np.arange(self.tile) for start in first), indexing="ij")
+        side = tree.cells_per_side(tree.depth)
+        inside = (row < side) & (col < side)
+        return np.where(inside, tree.flat(tree.depth, np.where(inside, row, 0), np.where(inside, col, 0)), -1).ravel()
+
+    def _spectrum(self, number: int) -> Tensor:
+        """Of a tile and what its templates reach around it."""
+        if number not in self._spectra:
+            row, col = (index * self.tile for index in divmod(number, self._across))
+            window, _ = self._window(row, col, self.tile, 0)
+            spectrum = torch.fft.rfft2(torch.from_numpy(window).to(self.model.device))
+            if len(self._spectra) >= TILES_KEPT:
+                return spectrum
+            self._spectra[number] = spectrum
+        return self._spectra[number]
+
+    def _window(self, row: int, col: int, count: int, slack: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """What lies around a square of leaves.
+
+        Args:
+            row: Of the north-western leaf.
+            col: Of the north-western leaf.
+            count: Leaves along the side.
+            slack: Cells around them where the camera may be as well.
+
+        Returns:
+            Features (match_width, side, side), zeros where nothing is stored, reaching a template's radius beyond where
+            the camera may be; and where that is: on stored leaves only, since an answer off the map is none.
+        """
+        tree, cells, reach = self.atlas.tree, self.cells, math.ceil((slack + self.head.radius) / self.cells)
         depth, side = tree.depth, tree.cells_per_side(tree.depth)
-        row, col = (int(v) for v in tree.unflat(depth, leaf))
-        steps = np.arange(-reach, reach + 1)
+        steps = np.arange(-reach, count + reach)
         rows, cols = np.meshgrid(row + steps, col + steps, indexing="ij")
         inside = (rows >= 0) & (rows < side) & (cols >= 0) & (cols < side)
         stored = np.full(rows.shape, -1)
         stored[inside] = self.atlas.rows(tree.flat(depth, rows[inside], cols[inside]))
         match = self.atlas.match
-        cells, width = match.shape[1], match.shape[3]
-        mosaic = np.zeros((*rows.shape, cells, cells, width), np.float32)
+        mosaic = np.zeros((*rows.shape, cells, cells, match.shape[3]), np.float32)
         mosaic[stored >= 0] = match[stored[stored >= 0]]
-        whole = mosaic.transpose(4, 0, 2, 1, 3).reshape(width, len(rows) * cells, len(rows) * cells)
+        whole = mosaic.transpose(4, 0, 2, 1, 3).reshape(-1, len(rows) * cells, len(rows) * cells)
         possible = (stored >= 0).repeat(cells, 0).repeat(cells, 1)
-        first = reach * cells - self.slack
-        seen = slice(first - self.head.radius, first - self.head.radius + self.window)
-        camera = slice(first, first + cells + 2 * self.slack)
+        first, last = reach * cells - slack, (reach + count) * cells + slack
+        seen, camera = slice(first - self.head.radius, last + self.head.radius), slice(first, last)
         return np.ascontiguousarray(whole[:, seen, seen]), possible[camera, camera]
 
     def _poses(

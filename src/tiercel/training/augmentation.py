@@ -16,9 +16,9 @@ def augment_overhead(images: Tensor, share: float, rng: np.random.Generator) -> 
         share: How many of them are varied. The simulator varies much already, and variation on top costs learning.
         rng: Source of chance.
     """
-    flat = images.flatten(0, -4)
-    some = torch.from_numpy(rng.random(len(flat)) < share)[:, None, None, None]
-    flat = torch.where(some, _colours(flat, rng, strength=0.25), flat)
+    flat = images.flatten(0, -4).clone()
+    some = torch.from_numpy(rng.random(len(flat)) < share)
+    flat[some] = _colours(flat[some], rng, strength=0.25)
     for index in np.nonzero(rng.random(len(flat)) < 0.3 * share)[0]:
         flat[index] = _coarse(flat[index], float(rng.uniform(1.3, 4.0)))
     return flat.view(images.shape)
@@ -32,16 +32,17 @@ def augment_photos(strips: Tensor, share: float, rng: np.random.Generator) -> Te
         share: How many of them are varied.
         rng: Source of chance.
     """
-    mask = strips[:, 3:]
-    some = torch.from_numpy(rng.random(len(strips)) < share)[:, None, None, None]
-    colour = torch.where(some, _colours(strips[:, :3], rng, strength=0.3), strips[:, :3])
+    strips = strips.clone()
+    colour, mask = strips[:, :3], strips[:, 3:]
+    some = torch.from_numpy(rng.random(len(strips)) < share)
+    colour[some] = _colours(colour[some], rng, strength=0.3)
     for index in np.nonzero(rng.random(len(strips)) < 0.3 * share)[0]:
         colour[index] = _coarse(colour[index], float(rng.uniform(1.2, 2.5)))
     for index in np.nonzero(rng.random(len(strips)) < 0.5 * share)[0]:
         noise = torch.from_numpy(rng.standard_normal(colour.shape[1:], np.float32))
         colour[index] += noise * float(rng.uniform(0.0, 0.1))
-    colour = colour.clamp(-1, 1) * mask
-    return torch.cat([colour, mask], 1).contiguous(memory_format=torch.channels_last)
+    colour.clamp_(-1, 1).mul_(mask)
+    return strips
 
 
 def _colours(images: Tensor, rng: np.random.Generator, strength: float) -> Tensor:

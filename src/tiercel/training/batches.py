@@ -149,6 +149,17 @@ def padded_crop(
     return out, covered
 
 
+def _augmented(batch: Batch, stage: Stage, rng: np.random.Generator, step: int | None) -> Batch:
+    """A batch with light, colours and sharpness varied, as far as the stage has it at this step."""
+    if stage.plain_from and (step is None or step >= stage.plain_from):
+        return batch
+    pictures = {"image", "root_image", "middle_image", "fine_images"} & set(batch)
+    varied = {name: augment_overhead(batch[name], stage.augmented, rng) for name in sorted(pictures)}
+    strips = batch["strips"]
+    photos = augment_photos(strips.flatten(0, 1), stage.augmented, rng).reshape(strips.shape)
+    return batch | varied | {"strips": photos}
+
+
 def photos_in(city: TrainingCity, corner: Floats, side: float, margin: float) -> NDArray[np.int64]:
     """Photos at least `margin` metres inside the square with this north-west corner."""
     inside = np.all((city.positions > corner + margin) & (city.positions < corner + side - margin), axis=1)
@@ -197,12 +208,7 @@ class RetrievalBatches:
             firsts = crops[:: self.stage.crops_per_city]
             roots = [self._root(self.cities[index], crop) for index, crop in zip(chosen, firsts, strict=True)]
             batch["root_image"] = torch.stack(roots)
-        if self.augment:
-            for name in sorted({"image", "root_image", "middle_image", "fine_images"} & set(batch)):
-                batch[name] = augment_overhead(batch[name], self.stage.augmented, rng)
-            strips = batch["strips"]
-            batch["strips"] = augment_photos(strips.flatten(0, 1), self.stage.augmented, rng).reshape(strips.shape)
-        return batch
+        return _augmented(batch, self.stage, rng, step) if self.augment else batch
 
     def _root(self, city: TrainingCity, crop: Batch) -> Tensor:
         turn = Turn(int(crop["turn"][0]), bool(crop["turn"][1]))
@@ -358,11 +364,7 @@ class MatchBatches:
         chosen = rng.choice(len(self.cities), count, replace=len(self.cities) < count)
         crops = [self._crop(self.cities[index], bins, rng) for index in chosen]
         batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
-        if self.augment:
-            batch["image"] = augment_overhead(batch["image"], self.stage.augmented, rng)
-            strips = batch["strips"]
-            batch["strips"] = augment_photos(strips.flatten(0, 1), self.stage.augmented, rng).reshape(strips.shape)
-        return batch
+        return _augmented(batch, self.stage, rng, step) if self.augment else batch
 
     def _crop(self, city: TrainingCity, bins: int, rng: np.random.Generator) -> Batch:
         config, turn = self.config, Turn.sample(rng)

@@ -22,7 +22,7 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
     """
     train = seeds("train", recipe.cities.train, recipe.cities.first)
     watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
-    heads = ", ".join(head for stage in recipe.stages for head in stage.heads)
+    heads = ", ".join(dict.fromkeys(head for stage in recipe.stages for head in stage.heads))
     lines = [
         "---",
         "license: apache-2.0",
@@ -39,7 +39,7 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
         f"panoramas in each; progress was watched on cities of seeds {', '.join(map(str, watched))}. Test cities have "
         "seeds below 1000 and took no part.",
         "",
-        f"**Recipe.** Seed {recipe.seed}. `tiercel train recipes/bundled.yaml -o runs/bundled` makes it again:",
+        f"**Recipe.** Seed {recipe.seed}. `tiercel train recipes/compact.yaml -o runs/compact` makes it again:",
         "",
         "```yaml",
         recipe_text.rstrip(),

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tiercel.errors import TiercelError
-from tiercel.models.model import Model, load_model, save_model, save_weights
+from tiercel.models.model import Model, load_model, save_model
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
 from tiercel.training.card import model_card
 from tiercel.training.cities import TrainingCity, describe, prepare_cities
 from tiercel.training.losses import loss_for
+from tiercel.training.muon import Muon
 from tiercel.training.recipe import Recipe, Stage
 from tiercel.training.splits import seeds
 
@@ -33,9 +34,9 @@ Report = Callable[[str], None]
 LOG_EVERY = 50
 VALIDATION_BATCHES = 8
 STATE = "state.pt"
-KEPT = "kept.safetensors"
-LENT = {"photo.": ("match.photo.", "photo."), "retrieval.encoder.": ("match.", "zoom.encoder.")}
-"""Where other heads find their encoders in the first stage's weights."""
+WEIGHTS = "model.safetensors"
+LENT = {"photo.": ("match.photo.",), "retrieval.encoder.": ("match.", "zoom.encoder.")}
+"""Retrieval's encoders, and the other heads' that may start from them."""
 
 
 def train(
@@ -92,7 +93,7 @@ def _say_nothing(line: str) -> None:
 
 
 def _done(folder: Path, stage: Stage) -> bool:
-    return (folder / stage.name / "model.safetensors").exists()
+    return (folder / stage.name / WEIGHTS).exists()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +141,12 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / stage.steps)))
 
 
+def optimiser_for(stage: Stage, parameters: list[nn.Parameter], step: int) -> torch.optim.Optimizer:
+    """A new optimiser of the kind that the stage has at a step; the step before the first is as the first."""
+    kind = Muon if max(step, 0) >= stage.muon_from else torch.optim.AdamW
+    return kind(parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
+
+
 def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, report: Report = print) -> None:
     """Train one stage into its folder, from its last checkpoint if there is one.
 
@@ -160,10 +167,12 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     loss_module = loss_for(model, stage)
     frozen = [model.get_submodule(name).requires_grad_(False) for name in stage.frozen]
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(learning, lr=stage.learning_rate, weight_decay=stage.weight_decay)
-    first = _restore(folder / STATE, model, optimiser)
+    first, kept = _restore(folder / STATE, model)
+    optimiser = optimiser_for(stage, learning, first - 1)
+    if kept is not None:
+        optimiser.load_state_dict(kept)
     if stage.start_from and not first:
-        borrow_encoders(model, folder.parent / f"{stage.start_from}.safetensors")
+        take_over(model, folder.parent / stage.start_from / WEIGHTS)
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
     batches = loss_module.batches(cities.train, stage, config)
     steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
@@ -175,6 +184,9 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     waiting, last = 0.0, time.perf_counter()
     for step, batch in _timed(loader, first):
         waiting += batch[1]
+        if step == stage.muon_from and step > 0:
+            optimiser = optimiser_for(stage, learning, step)
+            prepared_optimiser = accelerator.prepare(optimiser)
         for group in prepared_optimiser.param_groups:
             group["lr"] = learning_rate(stage, step)
         prepared.train()
@@ -198,8 +210,6 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
                 f"{stage.name} {done}/{stage.steps} validation: {_validate(prepared, watch, accelerator, log, done)}"
             )
             last = time.perf_counter()
-        if done == stage.keep_at and accelerator.is_main_process:
-            save_weights(model, folder / KEPT)
         if done % recipe.save_every == 0 and accelerator.is_main_process:
             _save(folder / STATE, model, optimiser, done)
     if accelerator.is_main_process:
@@ -230,22 +240,21 @@ def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: 
     temporary.replace(path)
 
 
-def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Load the last checkpoint; the step to go on with, 0 without one."""
+def _restore(path: Path, model: nn.Module) -> tuple[int, dict[str, Any] | None]:
+    """Load the last checkpoint; the step to go on with and the state of the optimiser, 0 and None without one."""
     if not path.exists():
-        return 0
+        return 0, None
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+    return int(state["step"]), state["optimiser"]
 
 
-def borrow_encoders(model: Model, path: Path) -> int:
-    """Start a head's encoders from those of the first stage, as far as they have the same shapes.
+def take_over(model: Model, path: Path) -> int:
+    """Start from another stage's weights: from those of the same name, and a new head's encoders from retrieval's.
 
     Args:
-        model: With the head ``match`` or ``zoom``.
-        path: Weights of a model with the head ``retrieval``.
+        model: Whose weights are set, as far as they have the same shapes.
+        path: Weights of a model.
 
     Returns:
         How many tensors were taken over.
@@ -254,13 +263,13 @@ def borrow_encoders(model: Model, path: Path) -> int:
         TiercelError: there are no such weights yet, or none of them fits.
     """
     if not path.exists():
-        raise TiercelError(f"{path} is not there yet: train the stage that keeps it first.")
+        raise TiercelError(f"{path} is not there yet: train that stage first.")
     own, taken = model.state_dict(), {}
     for name, value in load_file(path).items():
-        for lender, borrowers in LENT.items():
-            for target in (borrower + name.removeprefix(lender) for borrower in borrowers if name.startswith(lender)):
-                if target in own and own[target].shape == value.shape:
-                    taken[target] = value.to(own[target].dtype)
+        lent = {new + name.removeprefix(old) for old, heads in LENT.items() for new in heads if name.startswith(old)}
+        for target in lent | {name}:
+            if target in own and own[target].shape == value.shape:
+                taken[target] = value.to(own[target].dtype)
     if not taken:
         raise TiercelError(f"{path} has no weights that fit this stage: start from a stage with the head 'retrieval'.")
     model.load_state_dict(taken, strict=False)
@@ -338,7 +347,7 @@ class Log:
 
 def assemble(recipe: Recipe, folder: Path, card: str) -> Model:
     """Put the stages' heads together into one model and write it with its card."""
-    heads = tuple(head for stage in recipe.stages for head in stage.heads)
+    heads = tuple(dict.fromkeys(head for stage in recipe.stages for head in stage.heads))
     model = Model(dataclasses.replace(recipe.model, heads=heads))
     for stage in recipe.stages:
         part = load_model(folder / stage.name, "cpu")

@@ -42,9 +42,8 @@ class Stage:
         name: Its folder.
         heads: ``[retrieval]``, ``[zoom]``, both (they share a photo encoder), or ``[match]``.
         steps: Optimiser steps.
-        keep_at: Also keep the weights after this many steps, for other stages to start from; 0 for never.
-        start_from: Weights that this stage's encoders start from, ``<stage>/kept`` (see `keep_at`) or ``<stage>/model``
-            (its end); empty for a random start.
+        start_from: Stage, trained before, whose weights this one starts from: the same head's, or its encoders' if
+            this one's head is another.
         frozen: Parts of the model that stay as they are, such as ``[photo]``.
         cities_per_step: Different cities in a batch.
         crops_per_city: Map crops from each of them.
@@ -55,7 +54,9 @@ class Stage:
         panoramas: Share of steps with panoramas; the others have photos of `field_of_view` degrees.
         panoramas_until: Before this step there are only panoramas, which are easier to learn from.
         augmented: Share of pictures whose colours are varied.
+        plain_from: From this step on none are, so that training ends on what the simulator makes; 0 for never.
         field_of_view: Least and greatest horizontal field of view of photos.
+        muon_from: From this step on Muon optimises, AdamW before; 0 for Muon from the start.
         learning_rate: Peak, after a warm-up, before a cosine down to 2 %.
         warm_up: Steps.
         weight_decay: AdamW's.
@@ -66,7 +67,6 @@ class Stage:
     name: str
     heads: tuple[str, ...]
     steps: int
-    keep_at: int = 0
     start_from: str = ""
     frozen: tuple[str, ...] = ()
     cities_per_step: int = 2
@@ -78,7 +78,9 @@ class Stage:
     panoramas: float = 0.4
     panoramas_until: int = 0
     augmented: float = 0.5
+    plain_from: int = 0
     field_of_view: tuple[float, float] = (55.0, 120.0)
+    muon_from: int = 0
     learning_rate: float = 1e-3
     warm_up: int = 100
     weight_decay: float = 0.02
