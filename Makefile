@@ -28,7 +28,7 @@ lint: $(INSTALLED)
 
 # Trains the bundled model anew, by its recipe and seed.
 reproduce: $(INSTALLED)
-	$(BIN)/tiercel train recipes/compact.yaml -o runs/compact --resume
+	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 $(BIN)/tiercel train recipes/compact.yaml -o runs/compact --resume
 
 # Measures the bundled model, and renders the tables from what was measured.
 results: $(INSTALLED)

@@ -12,6 +12,7 @@ SIZES = {
     "key_width": 4,
     "zoom_width": 8,
     "match_width": 4,
+    "template_m": 32.0,
     "block_leaves": 4,
     "margin_leaves": 1,
 }

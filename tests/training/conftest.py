@@ -7,6 +7,7 @@ import pytest
 
 from tests.models.tiny import tiny_config
 from tiercel.models import ModelConfig
+from tiercel.sim.landcover import CLASSES
 from tiercel.training.cities import TrainingCity
 from tiercel.training.recipe import Stage
 
@@ -39,12 +40,19 @@ def coded_strips(count) -> np.ndarray:
     return strips
 
 
+def patches(cells) -> np.ndarray:
+    """Land cover in patches of 8 by 8 cells whose class tells, up to repeats, where they lie."""
+    index = np.arange(cells) // 8
+    return ((index[None] + 3 * index[:, None]) % CLASSES).astype(np.uint8)
+
+
 def make_city(seed, count=200) -> TrainingCity:
     rng = np.random.default_rng(seed)
     pixels = round(SIDE_M / CONFIG.resolution)
     overhead = {factor: addresses(pixels // factor) for factor in (1, 2, 8, 32)}
     positions = rng.uniform(20, SIDE_M - 20, (count, 2)).astype(np.float32)
-    return TrainingCity(seed, overhead, coded_strips(count), positions)
+    cover = patches(round(SIDE_M / CONFIG.match_cell_m))
+    return TrainingCity(seed, overhead, cover, coded_strips(count), positions)
 
 
 def noise_city(seed, count=200) -> TrainingCity:
@@ -54,13 +62,15 @@ def noise_city(seed, count=200) -> TrainingCity:
     small = rng.integers(0, 256, (pixels // 32, pixels // 32, 3), dtype=np.uint8)
     overhead = {f: small.repeat(32 // f, 0).repeat(32 // f, 1) for f in (1, 2, 8, 32)}
     strips = rng.integers(0, 256, (count, 8, 32, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
-    return TrainingCity(seed, overhead, strips, rng.uniform(20, SIDE_M - 20, (count, 2)).astype(np.float32))
+    cover = (small[..., 0] // (256 // CLASSES)).repeat(8, 0).repeat(8, 1)
+    return TrainingCity(seed, overhead, cover, strips, rng.uniform(20, SIDE_M - 20, (count, 2)).astype(np.float32))
 
 
 def small_stage(**changes) -> Stage:
     sizes = {
         "name": "first", "heads": ("retrieval", "zoom"), "steps": 4, "cities_per_step": 2, "crops_per_city": 2,
         "photos_per_crop": 5, "negatives_per_crop": 8, "squares_per_crop": 3, "warm_up": 2,
+        "tilt": (0.0, 0.0), "heading_error": 0.0,
     }  # fmt: skip
     return Stage(**{**sizes, **changes})
 

@@ -6,17 +6,20 @@ import pytest
 import torch
 
 from tests.models.tiny import photo_of_scene
-from tests.training.conftest import CONFIG, address, coded_strips, small_stage
+from tests.training.conftest import CONFIG, address, coded_strips, patches, small_stage
 from tiercel.models import photo_strip
+from tiercel.sim.camera import Pinhole
 from tiercel.training.batches import (
     MatchBatches,
     RetrievalBatches,
     Turn,
     _pinhole_mask,
+    _tilted,
     cut_photos,
     padded_crop,
     photo_bins,
 )
+from tiercel.training.cities import SPARE_ROWS
 from tiercel.training.loop import Steps
 from tiercel.training.recipe import Stage
 
@@ -94,10 +97,52 @@ def test_masks_in_training_are_those_of_photos(field, height, width) -> None:
     bins = strip.pixels.shape[1] // CONFIG.columns_per_heading
     tangent = CONFIG.vertical_tangent * (1 - (np.arange(CONFIG.strip_height) + 0.5) * 2 / CONFIG.strip_height)
     chance = Fixed([field, 0.9, height / width, 0.0])
-    mask = _pinhole_mask(bins, small_stage(field_of_view=(field, field)), CONFIG, tangent, chance)
+    mask, middle = _pinhole_mask(bins, small_stage(field_of_view=(field, field)), CONFIG, tangent, chance)
+    assert middle == pytest.approx(field / 2 / CONFIG.bin_deg * CONFIG.columns_per_heading)
     different = mask != (strip.pixels[..., 3] == 255)
     assert different.mean() < 0.02
     assert mask.mean() > 0.3
+
+
+SKY = np.random.default_rng(5).uniform(-1, 1, (3, 4))
+
+
+def seen_in(azimuth, tangent) -> np.ndarray:
+    """A smooth world at infinity: a colour for each direction, radians and tangent of elevation."""
+    waves = [SKY[:, 0], SKY[:, 1] * 2, SKY[:, 2] * 4, SKY[:, 3] * 3]
+    azimuth, tangent = azimuth[..., None], tangent[..., None]
+    colour = np.sin(2 * azimuth + waves[0]) + np.sin(5 * azimuth + waves[1]) + np.sin(9 * tangent + waves[2])
+    return (127 + 28 * (colour + np.sin(3 * azimuth + 6 * tangent + waves[3]))).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("pitch", "roll"), [(0.0, 0.0), (6.0, 0.0), (-5.0, 3.0), (0.0, -4.0)])
+@pytest.mark.parametrize("field", [64.0, 97.0])
+def test_photos_of_tilted_cameras_in_training_are_those_that_people_take(pitch, roll, field) -> None:
+    """A strip cut from a panorama for a tilted camera is the strip of the photo that this camera takes."""
+    height, width = 480, 640
+    camera = Pinhole(0.0, pitch, roll, field, height, width)
+    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    ahead, right, up = camera.directions(columns, rows)
+    pixels = seen_in(np.arctan2(right, ahead), up / np.hypot(ahead, right))
+    strip = photo_strip(pixels, panorama=False, field_of_view=field, heading=None, config=CONFIG).pixels
+    per_column, per_bin = 2 * np.pi / CONFIG.strip_columns, CONFIG.columns_per_heading
+    middle = field / 2 / CONFIG.bin_deg * per_bin
+    tall = CONFIG.strip_height + 2 * SPARE_ROWS
+    azimuth = (np.arange(-per_bin, strip.shape[1] + per_bin) + 0.5 - middle) * per_column
+    step = 2 * CONFIG.vertical_tangent / CONFIG.strip_height
+    around = seen_in(*np.broadcast_arrays(azimuth, step * (tall / 2 - np.arange(tall) - 0.5)[:, None]))
+    tangent = step * (CONFIG.strip_height / 2 - np.arange(CONFIG.strip_height) - 0.5)
+    tilt = np.radians([[pitch, roll]])
+    cut = _tilted(around[None], np.array([middle]), tilt, tangent, CONFIG)[0]
+    seen = strip[..., 3] == 255
+    assert seen.mean() > 0.5
+    difference = np.abs(cut[seen].astype(int) - strip[seen, :3]).max(1)
+    assert np.percentile(difference, 99) < 6
+    level = _tilted(around[None], np.array([middle]), np.zeros((1, 2)), tangent, CONFIG)[0]
+    spare = around[SPARE_ROWS:-SPARE_ROWS, per_bin:-per_bin]
+    assert np.abs(level[seen].astype(int) - spare[seen]).max() <= 1
+    if pitch or roll:
+        assert np.abs(level[seen].astype(int) - strip[seen, :3]).max(1).mean() > 4 * difference.mean()
 
 
 def test_the_widths_of_photos() -> None:
@@ -247,6 +292,22 @@ def test_match_batches_agree_with_their_pixels(cities, forced_turn) -> None:
     assert batch["start"].shape == (2, 5, 1 + stage.wrong_headings)
     inside = CONFIG.template_m + 2 * CONFIG.match_cell_m
     assert ((batch["truth"] > inside) & (batch["truth"] < 250 - inside)).all()
+
+
+@pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
+def test_land_cover_agrees_with_the_pixels(cities, forced_turn, kind) -> None:
+    """At the middle of every cell, or one cell off where the crop does not lie on the cells' grid."""
+    batch = kind(cities, small_stage(heads=("retrieval",), crops_per_city=1), CONFIG, augment=False).sample(
+        np.random.default_rng(4)
+    )
+    pixel = CONFIG.resolution if kind is MatchBatches else PIXEL
+    whole = patches(1024)
+    for picture, cover in zip(colours(batch["image"]), batch["land_cover"].numpy(), strict=True):
+        stride = len(picture) // len(cover)
+        where = address(picture[stride // 2 :: stride, stride // 2 :: stride], pixel)
+        column, row = np.moveaxis((where / CONFIG.match_cell_m).astype(int), -1, 0)
+        share = (cover == whole[row, column]).mean()
+        assert share == 1.0 if kind is MatchBatches else share > 0.7
 
 
 @pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])

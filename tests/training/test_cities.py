@@ -30,6 +30,8 @@ def test_a_city_s_arrays(folder) -> None:
     assert {factor: picture.shape for factor, picture in city.overhead.items()} == {
         factor: (side // factor, side // factor, 3) for factor in FACTORS
     }
+    cells = round(CITIES.size / CONFIG.match_cell_m)
+    assert city.land_cover.shape == (cells, cells) and len(np.unique(city.land_cover)) > 4
     assert city.strips.shape == (6, CONFIG.strip_height, CONFIG.strip_columns, 3)
     assert city.positions.shape == (6, 2)
     assert ((city.positions >= 0) & (city.positions <= CITIES.size)).all()
@@ -51,10 +53,7 @@ def plain_overhead(seed) -> np.ndarray:
 def test_the_arrays_show_the_city_of_that_seed(folder) -> None:
     """It correlates with a plain orthophoto of the same world, and not with that of another."""
     shown = TrainingCity.open(prepare_city(12, folder, CITIES, CONFIG)).overhead[1].mean(2).ravel()
-    likeness = [
-        np.corrcoef(shown, plain_overhead(seed).mean(2).ravel())[0, 1]
-        for seed in (12, 13)
-    ]
+    likeness = [np.corrcoef(shown, plain_overhead(seed).mean(2).ravel())[0, 1] for seed in (12, 13)]
     assert likeness[0] > 0.4 > abs(likeness[1])
 
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -8,9 +9,14 @@ from tests.models.tiny import tiny_config, tiny_model
 from tests.training.conftest import CONFIG, small_stage
 from tiercel.errors import TiercelError
 from tiercel.models import Model
+from tiercel.models.match import RANGES
+from tiercel.sim.landcover import CLASSES, LandCover
+from tiercel.sim.world import Surface
+from tiercel.training import losses
 from tiercel.training.batches import MatchBatches, RetrievalBatches
-from tiercel.training.losses import MatchLoss, RetrievalLoss, loss_for
+from tiercel.training.losses import UNSEEN, MatchLoss, RetrievalLoss, cover_in_view, loss_for, naming_loss
 
+PIXEL_M = 2 * CONFIG.resolution
 STAGE = small_stage(crops_per_city=1, panoramas=0.0)
 
 
@@ -158,3 +164,96 @@ def test_zooming_alone(batch) -> None:
     out = loss(batch)
     assert torch.allclose(out["loss"], loss.stage.zoom_loss * out["zoom_loss"])
     assert "unknown_heading" not in out
+
+
+def test_what_a_camera_has_in_view() -> None:
+    """Grass all around, a house 20 m to the east that hides the pond behind it."""
+    cover = torch.full((1, 50, 50), int(Surface.GRASS), dtype=torch.uint8)
+    cover[0, 23:28, 35:37], cover[0, 23:28, 37:] = int(LandCover.BUILDING), int(Surface.WATER)
+    camera, directions = torch.tensor([[51.0, 51.0]]), torch.tensor([[0.0, math.pi / 2, math.pi]])
+    ranges = torch.tensor([3.0, 15.0, 21.0, 27.0, 45.0, 60.0])
+    seen = cover_in_view(cover, torch.tensor([0]), camera, directions, ranges, 2.0)[0]
+    grass, house = int(Surface.GRASS), int(LandCover.BUILDING)
+    assert seen[:, 0].tolist() == [grass, grass, grass, grass, grass, UNSEEN]  # north, then beyond the edge
+    assert seen[:, 1].tolist() == [grass, grass, house, UNSEEN, UNSEEN, UNSEEN]
+    assert seen[:, 2].tolist() == [grass, grass, grass, grass, grass, UNSEEN]
+
+
+def test_each_camera_looks_at_its_own_crop() -> None:
+    cover = torch.stack([torch.zeros(8, 8), torch.ones(8, 8)]).to(torch.uint8)
+    camera, direction = torch.full((3, 2), 8.0), torch.zeros(3, 1)
+    seen = cover_in_view(cover, torch.tensor([0, 1, 0]), camera, direction, torch.tensor([3.0]), 2.0)
+    assert seen.flatten().tolist() == [0, 1, 0]
+
+
+def test_only_what_is_seen_needs_a_name() -> None:
+    classes = torch.tensor([[3, UNSEEN], [1, 3]])
+    logits = 20.0 * torch.nn.functional.one_hot(classes.clamp_min(0), CLASSES)
+    loss, right = naming_loss(logits, classes)
+    assert loss < 1e-3 and right == 1
+    loss, right = naming_loss(logits.roll(1, -1), classes)
+    assert loss > 10 and right == 0
+    assert naming_loss(logits, torch.full((2, 2), UNSEEN))[0] == 0
+
+
+@pytest.fixture(params=["retrieval", "match"])
+def covered(request, noise_cities):  # noqa: ANN201
+    """A loss that names land cover, and a batch for it."""
+    stage = small_stage(heads=(request.param,), crops_per_city=1, panoramas=0.0, land_cover_loss=0.5)
+    loss = loss_for(tiny_model(heads=(request.param,)), stage)
+    return loss, loss.batches(noise_cities, stage, CONFIG, augment=False).sample(np.random.default_rng(0))
+
+
+def test_land_cover_adds_to_the_loss(covered) -> None:
+    """Layers that know nothing give each of the classes the same share, on the map and in the photo."""
+    loss, batch = covered
+    without = loss_for(loss.model, small_stage(heads=loss.stage.heads))(batch)
+    layers = [module for name, module in loss.named_children() if name.startswith("name")]
+    assert layers and "named_on_map" not in without
+    for layer in layers:
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    extra = loss(batch)["loss"] - without["loss"]
+    assert float(extra) == pytest.approx(0.5 * 2 * math.log(CLASSES), rel=1e-3)
+
+
+def test_land_cover_trains_layers_and_encoders(covered) -> None:
+    loss, batch = covered
+    for parameter in loss.model.parameters():
+        parameter.grad = None
+    loss(batch)["loss"].backward()
+    assert all(float(p.grad.abs().sum()) > 0 for name, p in loss.named_parameters() if name.startswith("name"))
+
+
+def test_photos_are_asked_for_what_lies_where_they_look(covered, monkeypatch) -> None:
+    """The classes asked for are those of the map at each distance in each column's direction."""
+    asked: list[torch.Tensor] = []
+
+    def record(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(classes)
+        return logits.sum() * 0, logits.sum() * 0
+
+    monkeypatch.setattr(losses, "naming_loss", record)
+    loss, batch = covered
+    loss(batch)
+    cover, in_photo = batch["land_cover"], asked[1]
+    assert torch.equal(asked[0], cover.long())
+    if loss.stage.heads == ("match",):
+        start, cell = torch.rad2deg(batch["start"][..., 0]), CONFIG.match_cell_m
+        ranges = (np.arange(RANGES) + 0.5) * CONFIG.template_m / RANGES
+    else:
+        start, cell = batch["start"] * CONFIG.bin_deg, 4 * PIXEL_M
+        ranges = np.array(CONFIG.ranges_m[1:])
+    columns = in_photo.shape[2]
+    turn = batch["strips"].shape[-1] / CONFIG.strip_columns * 360
+    right = total = 0
+    for photo, ring, column in itertools.product(range(len(in_photo)), range(len(ranges)), range(columns)):
+        crop, within = divmod(photo, batch["strips"].shape[1])
+        azimuth = math.radians(float(start[crop, within]) + (column + 0.5) * turn / columns)
+        where = batch["truth"][crop, within].numpy() + ranges[ring] * np.array([math.sin(azimuth), -math.cos(azimuth)])
+        col, row = (where // cell).astype(int)
+        if in_photo[photo, ring, column] != losses.UNSEEN:
+            total += 1
+            right += int(cover[crop, row, col] == in_photo[photo, ring, column])
+    # Ranges are rounded to whole cells, so some lie beyond the edge of a patch.
+    assert total > 200 and right / total > 0.8

@@ -43,7 +43,6 @@ _NORTHING = 5_000_000.0
 _APART = 20_000.0  # metres between the places of cities of neighbouring seeds, so that no two lie on each other
 _PANORAMA_PIXELS = (512, 1024)
 _PHOTO_PIXELS = (480, 640)
-_EYE = {"foot": (1.45, 1.8), "car": (1.3, 2.4), "roof": (2.1, 2.8)}  # heights of cameras, metres
 
 Progress = Callable[[int, int], None]
 """Called with how many pieces are done and how many there are."""
@@ -221,7 +220,7 @@ def _write_map(path: Path, world: World, seed: int, look: OverheadLook | None) -
 
 def _draw_samples(folder: Path, world: World, count: int, kinds: Sequence[str], seed: int) -> list[SimulatedSample]:
     """Places, directions and cameras of all photos, whether they are on disk or not."""
-    from tiercel.sim import sample_viewpoints
+    from tiercel.sim import EYE_HEIGHTS, sample_viewpoints
 
     rng = np.random.default_rng([seed, 1])
     turns = [kinds[index % len(kinds)] for index in range(count)]
@@ -238,7 +237,7 @@ def _draw_samples(folder: Path, world: World, count: int, kinds: Sequence[str], 
         x, y = round(west + float(place["x"]), 3), round(south + float(place["y"]), 3)
         latitude, longitude = (float(value) for value in frame.to_wgs84(x, y))
         pitch = 0.0 if kind == "panorama" else float(np.clip(rng.normal(0, 3), -8, 8))
-        eye = rng.uniform(*_EYE["foot" if walking else "roof" if kind == "panorama" else "car"])
+        eye = rng.uniform(*EYE_HEIGHTS["foot" if walking else "roof" if kind == "panorama" else "car"])
         samples.append(SimulatedSample(
             folder / f"{index:05d}_{kind}.jpg", kind, x, y, round(latitude, 9), round(longitude, 9),
             round(float(rng.uniform(0, 360)), 4) % 360, KINDS[kind], round(pitch, 3), round(float(eye), 3),

@@ -91,7 +91,7 @@ class ModelConfig:
     match_width: int = 16
     zoom_pixels: int = 160
     zoom_margin: float = 0.125
-    template_m: float = 32.0
+    template_m: float = 48.0
     calibration: Calibration = field(default_factory=Calibration)
 
     @property

@@ -112,7 +112,7 @@ class Matcher:
             spectra = torch.stack([self._spectrum(int(number)) for number in some])
             found = correlate_spectra(templates, spectra[None], 2 * self.head.radius + 1)[0] * self.head.scale()
             # (headings, tiles, rows of leaves, cells, columns of leaves, cells)
-            found = found.unflatten(3, (tile, cells)).unflatten(2, (tile, cells))
+            found = found.reshape(*found.shape[:2], tile, cells, tile, cells)
             scores.append(found.logsumexp((0, 3, 5)).flatten().cpu().numpy())
             leaves.append(np.stack([self._leaves(int(number)) for number in some]).ravel())
         flat, score = np.concatenate(leaves), np.concatenate(scores).astype(np.float64)
@@ -159,7 +159,7 @@ class Matcher:
         if number not in self._spectra:
             row, col = (index * self.tile for index in divmod(number, self._across))
             window, _ = self._window(row, col, self.tile, 0)
-            spectrum = torch.fft.rfft2(torch.from_numpy(window).to(self.model.device))
+            spectrum: Tensor = torch.fft.rfft2(torch.from_numpy(window).to(self.model.device))
             if len(self._spectra) >= TILES_KEPT:
                 return spectrum
             self._spectra[number] = spectrum

@@ -5,10 +5,11 @@ from tiercel.sim.overhead import OverheadLook, render_overhead
 from tiercel.sim.shadows import cast_shadows
 from tiercel.sim.sky import StreetLook
 from tiercel.sim.street import StreetRenderer
-from tiercel.sim.viewpoints import sample_viewpoints
+from tiercel.sim.viewpoints import EYE_HEIGHTS, sample_viewpoints
 from tiercel.sim.world import World
 
 __all__ = [
+    "EYE_HEIGHTS",
     "OverheadLook",
     "StreetLook",
     "StreetRenderer",

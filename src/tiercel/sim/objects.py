@@ -320,9 +320,7 @@ def _draw_vehicle(
                     at = -oh / min(-1e-6, tangents[row])
                     limit = depth[column, row]
                     if abs(at - limit) < 0.06 * limit + 0.15:
-                        share = _ground_share(
-                            light, sunny, length, width, height, oa + at * da, oc + at * dc, sa, sc
-                        )
+                        share = _ground_share(light, sunny, length, width, height, oa + at * da, oc + at * dc, sa, sc)
                         for channel in range(3):
                             frame[column, row, channel] = int(frame[column, row, channel] * share)
             near, far = _footprint(oa, oc, da, dc, 0.5 * length + 0.05, 0.5 * width + 0.05)
@@ -388,9 +386,7 @@ def _draw_furniture(
                 limit = depth[column, row]
                 if limit < near:
                     continue
-                hit, r, g, b, glow, na, nc, nh = hit_furniture(
-                    kind, seed, day, oa, oc, oh, da, dc, tangents[row]
-                )
+                hit, r, g, b, glow, na, nc, nh = hit_furniture(kind, seed, day, oa, oc, oh, da, dc, tangents[row])
                 if hit <= 0.0 or hit >= limit:
                     continue
                 sun = max(0.0, na * sa + nc * sc + nh * light.sun_z) * sunny

@@ -14,6 +14,9 @@ from tiercel.sim.world import TEXEL, Furniture, Surface, World
 VIEWPOINT = np.dtype([("x", np.float64), ("y", np.float64), ("heading", np.float64)])
 """East and north in metres, and the direction of the street there in degrees clockwise from north."""
 
+EYE_HEIGHTS = {"foot": (1.45, 1.8), "car": (1.3, 2.4), "roof": (2.1, 2.8)}
+"""Between which heights cameras are held, metres: by people, behind windscreens, on the roofs of mapping cars."""
+
 _CLEAR_OF_WALLS = 1
 """Texels around a viewpoint that no building touches."""
 _TRUNK = 1.0

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from tiercel.models.config import ModelConfig
 from tiercel.models.model import overhead_to_tensor, strips_to_tensor
@@ -84,36 +85,76 @@ def cut_photos(
 ) -> Photos:
     """Cut strips of `bins` azimuth bins from panoramas whose left edge looks north.
 
+    Panoramas come level, as mapping cars and stitching programs make them. Photos come from a camera that somebody held
+    more or less straight, and nobody knows how straight: their strips are laid out as if it had been level.
+
     Args:
-        panoramas: (n, rows, columns, 3).
+        panoramas: (n, rows, columns, 3); rows beyond those of a strip, as many above as below, are spare.
         bins: All of them for whole panoramas; fewer for photos under the mask of a pinhole camera.
         stage: Its range of fields of view.
         config: Sizes.
         rng: Source of chance.
         aligned: Share of strips whose left edge lies on the edge of an azimuth bin, as when the heading is known.
     """
-    count, rows, total, _ = panoramas.shape
-    per_bin = config.columns_per_heading
+    count, spare, total = len(panoramas), (panoramas.shape[1] - config.strip_height) // 2, panoramas.shape[2]
+    rows, per_bin, around = config.strip_height, config.columns_per_heading, bins == config.headings
     start = np.asarray(rng.integers(0, total, count))
     start = np.where(rng.random(count) < aligned, start // per_bin * per_bin, start)
-    columns = (start[:, None] + np.arange(bins * per_bin)) % total
+    slack = 0 if around else per_bin
+    columns = (start[:, None] + np.arange(-slack, bins * per_bin + slack)) % total
     pixels = np.take_along_axis(panoramas, columns[:, None, :, None], axis=2)
     mask = np.full((count, rows, bins * per_bin, 1), 255, np.uint8)
-    around = bins == config.headings
     tangent = config.vertical_tangent * (1.0 - (np.arange(rows) + 0.5) * 2.0 / rows)
-    for index in range(count):
-        if around:
+    if around:
+        pixels = pixels[:, spare : spare + rows]
+        for index in range(count):
             top, bottom = (config.vertical_tangent * rng.uniform(0.6, 1.4, 2)) if rng.random() < 0.3 else (9.0, 9.0)
             mask[index, (tangent > top) | (tangent < -bottom)] = 0
-        else:
-            mask[index, :, :, 0] = np.where(_pinhole_mask(bins, stage, config, tangent, rng), 255, 0)
+    else:
+        seen = [_pinhole_mask(bins, stage, config, tangent, rng) for _ in range(count)]
+        mask[..., 0] = np.where([one for one, _ in seen], 255, 0)
+        tilt = rng.normal(0.0, np.radians(stage.tilt), (count, 2))
+        pixels = _tilted(pixels, np.array([middle for _, middle in seen]), tilt, tangent, config)
     return Photos(np.concatenate([pixels * (mask > 0), mask], 3), start, around)
+
+
+def _tilted(
+    pixels: NDArray[np.uint8], middle: Floats, tilt: Floats, tangent: Floats, config: ModelConfig
+) -> NDArray[np.uint8]:
+    """What strips of photos hold whose cameras were tilted: the inverse of `tiercel.models.strips`.
+
+    Args:
+        pixels: (n, rows and spare rows, columns and one azimuth bin on each side, 3) of level panoramas.
+        middle: (n,) columns from the left edge of the strip to the photo's centre.
+        tilt: (n, 2) pitch upwards and roll clockwise, radians.
+        tangent: (rows,) tangents of elevation of the strip's rows.
+        config: Sizes.
+
+    Returns:
+        (n, rows, columns, 3).
+    """
+    height, width, rows = pixels.shape[1], pixels.shape[2] - 2 * config.columns_per_heading, len(tangent)
+    per_column, per_row = 2 * np.pi / config.strip_columns, 2 * config.vertical_tangent / rows
+    relative = (np.arange(width) + 0.5 - middle[:, None, None]) * per_column
+    # In the picture plane, one focal length ahead; directions beyond it are under the mask anyway.
+    right = np.tan(np.clip(relative, -1.4, 1.4))
+    up = tangent[:, None] / np.cos(np.clip(relative, -1.4, 1.4))
+    right, up = np.broadcast_arrays(right, up)
+    pitch, roll = (angle[:, None, None] for angle in tilt.T)
+    across, over = right * np.cos(roll) + up * np.sin(roll), up * np.cos(roll) - right * np.sin(roll)
+    ahead, above = np.cos(pitch) - over * np.sin(pitch), np.sin(pitch) + over * np.cos(pitch)
+    column = middle[:, None, None] + np.arctan2(across, ahead) / per_column + config.columns_per_heading
+    row = height / 2 - above / np.hypot(across, ahead) / per_row
+    grid = np.stack([column / pixels.shape[2] * 2 - 1, row / height * 2 - 1], -1).astype(np.float32)
+    source = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    found = functional.grid_sample(source, torch.from_numpy(grid), padding_mode="border", align_corners=False)
+    return np.asarray(found.permute(0, 2, 3, 1).round().to(torch.uint8).numpy())
 
 
 def _pinhole_mask(
     bins: int, stage: Stage, config: ModelConfig, tangent: Floats, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """What a camera that fits into `bins` bins sees of them: (rows, columns) bool."""
+) -> tuple[NDArray[np.bool_], float]:
+    """What a camera that fits into `bins` bins sees of them: (rows, columns) bool, and the column of its centre."""
     low, high = stage.field_of_view
     wide = min(high, bins * config.bin_deg)
     field = rng.uniform(max(low, wide - 2 * config.bin_deg), wide)
@@ -124,7 +165,8 @@ def _pinhole_mask(
     half_height = math.tan(math.radians(field / 2)) * rng.uniform(0.5, 1.35)
     shift = rng.uniform(-0.12, 0.12)
     height = tangent[:, None] / np.cos(relative)[None, :]
-    return (np.abs(height - shift) <= half_height) & inside[None, :]
+    seen = (np.abs(height - shift) <= half_height) & inside[None, :]
+    return seen, (left + field / 2) / config.bin_deg * config.columns_per_heading
 
 
 def photo_bins(stage: Stage, config: ModelConfig, rng: np.random.Generator, step: int | None = None) -> int:
@@ -241,8 +283,19 @@ class RetrievalBatches:
             "positions": torch.from_numpy(positions.astype(np.float32)),
             "ignore": torch.from_numpy(ignore),
             "turn": torch.tensor([turn.quarters, int(turn.mirror)]),
+            "truth": torch.from_numpy(truth.astype(np.float32)),
+            "land_cover": self._land_cover(city, left, top, turn),
         }
         return batch | self._zoom(city, turn, cell, corner, truth, rng) if self.zoom else batch
+
+    def _land_cover(self, city: TrainingCity, left: int, top: int, turn: Turn) -> Tensor:
+        """The class at the centre of each cell of the fine features, about: (RETRIEVAL_CROP / 4,) * 2."""
+        per_cell = self.config.match_cell_m / self.pixel
+        step = round(4 / per_cell)
+        rows, cols = (round(first / per_cell) + step // 2 for first in (top, left))
+        side = RETRIEVAL_CROP // 4 * step
+        cover = turn.image(city.land_cover[rows : rows + side : step, cols : cols + side : step])
+        return torch.from_numpy(np.ascontiguousarray(cover))
 
     def _place(
         self, city: TrainingCity, taken: set[tuple[int, int]], rng: np.random.Generator
@@ -372,7 +425,7 @@ class MatchBatches:
         limit = city_side(city, config) - self.side
         members: NDArray[np.int64] = np.zeros(0, np.int64)
         for _ in range(200):
-            corner = np.floor(rng.uniform(0, limit, 2) / config.resolution) * config.resolution
+            corner = np.floor(rng.uniform(0, limit, 2) / config.match_cell_m) * config.match_cell_m
             members = photos_in(city, corner, self.side, margin)
             if len(members) >= self.LEAST_PHOTOS:
                 break
@@ -383,12 +436,17 @@ class MatchBatches:
         cut = cut_photos(turn.strips(np.asarray(city.strips[photos])), bins, self.stage, config, rng, aligned=0.0)
         left, top = np.round(corner / config.resolution).astype(int)
         image = turn.image(city.overhead[1][top : top + MATCH_CROP, left : left + MATCH_CROP])
+        stride = round(config.match_cell_m / config.resolution)
+        first_row, first_col, cells = top // stride, left // stride, MATCH_CROP // stride
+        cover = turn.image(city.land_cover[first_row : first_row + cells, first_col : first_col + cells])
         covered = np.ones((1, MATCH_CROP, MATCH_CROP), bool)
         right = cut.start * (2 * np.pi / config.strip_columns)
+        right = right + np.radians(rng.uniform(-1, 1, len(right)) * self.stage.heading_error)
         wrong = rng.uniform(0, 2 * np.pi, (len(right), self.stage.wrong_headings))
         return {
             "image": overhead_to_tensor(np.ascontiguousarray(image)[None], covered)[0],
             "strips": strips_to_tensor(cut.strips),
             "start": torch.from_numpy(np.concatenate([right[:, None], wrong], 1).astype(np.float32)),
             "truth": torch.from_numpy(turn.points(city.positions[photos] - corner, self.side).astype(np.float32)),
+            "land_cover": torch.from_numpy(np.ascontiguousarray(cover)),
         }

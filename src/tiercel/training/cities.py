@@ -1,7 +1,7 @@
 """Cities to train on: rendered once into a folder of arrays, then read by memory mapping.
 
-Each city is one folder: its orthophoto at four resolutions, and panoramas (as strips, north at the left edge) with
-their positions. Preparing is resumable, and the same seed always gives the same arrays.
+Each city is one folder: its orthophoto at four resolutions, what really lies where, and panoramas (as strips, north at
+the left edge) with their positions. Preparing is resumable, and the same seed always gives the same arrays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from tiercel.training.recipe import Cities
 
 FACTORS = (1, 2, 8, 32)
 """The orthophoto is kept at these multiples of the model's resolution: for match, retrieval, and the zoom levels."""
-VERSION = 2
+SPARE_ROWS = 10
+"""Rows above and below a model's strip that are rendered as well, for photos from tilted cameras."""
+VERSION = 3
 """Raised when the simulator changes what it draws, so that stale arrays are rendered anew."""
 
 
@@ -35,12 +37,15 @@ class TrainingCity:
     Attributes:
         seed: The city's seed.
         overhead: For each of `FACTORS`, (N, N, 3) uint8, row 0 in the north.
-        strips: (V, rows, columns, 3) uint8 panoramas whose left edge looks north.
+        land_cover: (M, M) uint8, the class of each cell of the geometric match (see `tiercel.sim.landcover`).
+        strips: (V, rows, columns, 3) uint8 panoramas whose left edge looks north, `SPARE_ROWS` higher and lower than
+            a model's strips.
         positions: (V, 2) float32, metres east and *south* of the north-west corner.
     """
 
     seed: int
     overhead: dict[int, NDArray[np.uint8]]
+    land_cover: NDArray[np.uint8]
     strips: NDArray[np.uint8]
     positions: NDArray[np.float32]
 
@@ -48,8 +53,8 @@ class TrainingCity:
     def open(cls, folder: Path) -> TrainingCity:
         """Map a prepared city's arrays into memory."""
         overhead = {factor: np.load(folder / f"overhead_{factor}.npy", mmap_mode="r") for factor in FACTORS}
-        strips = np.load(folder / "strips.npy", mmap_mode="r")
-        return cls(int(folder.name), overhead, strips, np.load(folder / "positions.npy"))
+        cover, strips = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("land_cover", "strips"))
+        return cls(int(folder.name), overhead, cover, strips, np.load(folder / "positions.npy"))
 
 
 def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> Path:
@@ -111,7 +116,16 @@ def _key(cities: Cities, config: ModelConfig) -> str:
 
 
 def _render(seed: int, cities: Cities, config: ModelConfig) -> dict[str, NDArray[np.generic]]:
-    from tiercel.sim import OverheadLook, StreetLook, StreetRenderer, make_world, render_overhead, sample_viewpoints
+    from tiercel.sim import (
+        EYE_HEIGHTS,
+        OverheadLook,
+        StreetLook,
+        StreetRenderer,
+        make_world,
+        render_overhead,
+        sample_viewpoints,
+    )
+    from tiercel.sim.landcover import land_cover
 
     rng = np.random.default_rng([seed, 1])
     world = make_world(seed, cities.size)
@@ -119,17 +133,19 @@ def _render(seed: int, cities: Cities, config: ModelConfig) -> dict[str, NDArray
     image = render_overhead(world, config.resolution, day=int(rng.integers(1 << 20)), look=OverheadLook.sample(rng))
     for factor in FACTORS:
         arrays[f"overhead_{factor}.npy"] = shrunk(image, factor)
+    arrays["land_cover.npy"] = land_cover(world, round(cities.size / config.match_cell_m))
     renderer = StreetRenderer(world)
     on_pavement = round(cities.views * cities.pavement)
     counts: dict[Literal["street", "pavement"], int] = {"street": cities.views - on_pavement, "pavement": on_pavement}
     points = [sample_viewpoints(world, count, rng, kind=kind) for kind, count in counts.items() if count]
     x, y = (np.concatenate([np.asarray(p[name], np.float64) for p in points]) for name in ("x", "y"))
-    strips = np.zeros((len(x), config.strip_height, config.strip_columns, 3), np.uint8)
+    rows = config.strip_height + 2 * SPARE_ROWS
+    tangent = config.vertical_tangent * rows / config.strip_height
+    strips = np.zeros((len(x), rows, config.strip_columns, 3), np.uint8)
     for index in range(len(x)):
-        look, eye = StreetLook.sample(rng), float(rng.uniform(1.4, 2.6))
-        strips[index] = renderer.cylinder(
-            x[index], y[index], eye, 180.0, config.strip_height, config.strip_columns, config.vertical_tangent, look
-        )
+        look, camera = StreetLook.sample(rng), ("car", "roof")[index % 2] if index < counts["street"] else "foot"
+        eye = float(rng.uniform(*EYE_HEIGHTS[camera]))
+        strips[index] = renderer.cylinder(x[index], y[index], eye, 180.0, rows, config.strip_columns, tangent, look)
     arrays["strips.npy"] = strips
     arrays["positions.npy"] = np.stack([x, cities.size - y], 1).astype(np.float32)
     return arrays

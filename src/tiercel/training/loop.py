@@ -166,8 +166,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     model = Model(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss_module = loss_for(model, stage)
     frozen = [model.get_submodule(name).requires_grad_(False) for name in stage.frozen]
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    first, kept = _restore(folder / STATE, model)
+    learning = [parameter for parameter in loss_module.parameters() if parameter.requires_grad]
+    first, kept = _restore(folder / STATE, loss_module)
     optimiser = optimiser_for(stage, learning, first - 1)
     if kept is not None:
         optimiser.load_state_dict(kept)
@@ -211,7 +211,7 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
             )
             last = time.perf_counter()
         if done % recipe.save_every == 0 and accelerator.is_main_process:
-            _save(folder / STATE, model, optimiser, done)
+            _save(folder / STATE, loss_module, optimiser, done)
     if accelerator.is_main_process:
         save_model(model, folder, f"Heads {', '.join(stage.heads)} of {config.name}, an intermediate result.\n")
         (folder / STATE).unlink(missing_ok=True)
@@ -234,18 +234,18 @@ def _to(batch: Batch, device: torch.device) -> Batch:
     return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
-def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
     temporary = path.with_suffix(".partial")
-    torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, temporary)
+    torch.save({"module": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, temporary)
     temporary.replace(path)
 
 
-def _restore(path: Path, model: nn.Module) -> tuple[int, dict[str, Any] | None]:
+def _restore(path: Path, module: nn.Module) -> tuple[int, dict[str, Any] | None]:
     """Load the last checkpoint; the step to go on with and the state of the optimiser, 0 and None without one."""
     if not path.exists():
         return 0, None
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    model.load_state_dict(state["model"])
+    module.load_state_dict(state["module"])
     return int(state["step"]), state["optimiser"]
 
 

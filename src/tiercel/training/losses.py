@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tiercel.errors import TiercelError
-from tiercel.models.match import MatchHead, correlate
+from tiercel.models.match import COLUMNS_PER_OUTPUT, RANGES, MatchHead, correlate
 from tiercel.models.model import Model
-from tiercel.models.retrieval import RetrievalHead, pose_scores
+from tiercel.models.retrieval import FEATURES, RetrievalHead, pose_scores
 from tiercel.models.zoom import ZoomHead
+from tiercel.sim.landcover import BUILDINGS, CLASSES
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
 from tiercel.training.recipe import Stage
 
@@ -23,10 +26,51 @@ def exactly(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, enabled=False)
 
 
+UNSEEN = -100
+"""The class that no loss counts."""
+
+
+def cover_in_view(cover: Tensor, crop: Tensor, truth: Tensor, azimuth: Tensor, ranges: Tensor, cell_m: float) -> Tensor:
+    """What lies at each distance in each direction from a camera, as far as a wall.
+
+    Args:
+        cover: (C, S, S) classes of `tiercel.sim.landcover` around, rows from north.
+        crop: (B,) which of them each camera stands in.
+        truth: (B, 2) metres east and south of its north-west corner.
+        azimuth: (B, n) directions in radians, clockwise from north.
+        ranges: (R,) metres.
+        cell_m: Side of a cell in metres.
+
+    Returns:
+        (B, R, n) int64; `UNSEEN` behind the first wall and beyond the edge.
+    """
+    side = cover.shape[1]
+    steps = torch.arange(1, int(float(ranges.max()) / cell_m) + 2, device=cover.device) * cell_m
+    x = truth[:, 0, None, None] + azimuth.sin()[:, None] * steps[:, None]
+    y = truth[:, 1, None, None] - azimuth.cos()[:, None] * steps[:, None]
+    col, row = (x / cell_m).floor().long(), (y / cell_m).floor().long()
+    outside = (col < 0) | (row < 0) | (col >= side) | (row >= side)
+    found = cover[crop[:, None, None], row.clamp(0, side - 1), col.clamp(0, side - 1)].long()
+    wall = torch.isin(found, torch.tensor(BUILDINGS, device=cover.device)).long()
+    found = found.masked_fill((wall.cumsum(1) > wall) | outside, UNSEEN)
+    return found[:, ((ranges / cell_m).round().long() - 1).clamp_min(0)]
+
+
+def naming_loss(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and share of right answers of (..., CLASSES) logits, over what is seen."""
+    logits, classes = logits.float().flatten(0, -2), classes.flatten()
+    seen = classes != UNSEEN
+    loss = functional.cross_entropy(logits, classes, ignore_index=UNSEEN, reduction="sum") / seen.sum().clamp_min(1)
+    right = ((logits.detach().argmax(1) == classes) & seen).sum() / seen.sum().clamp_min(1)
+    return loss, right
+
+
 class RetrievalLoss(nn.Module):
     """The losses of retrieval and zooming.
 
-    Retrieval: a softmax over all poses of all crops, one over positions for known headings, and one over the photos.
+    Retrieval: a softmax over all poses of all crops, one over positions for known headings, one over the photos; and,
+    if the stage asks for it, the classes of land cover named from the map's features and from the photo's columns,
+    which teaches distances and surfaces much faster than being right or wrong about a whole place.
     Zooming: for each level a softmax over the children of all squares in the batch.
 
     Args:
@@ -40,6 +84,10 @@ class RetrievalLoss(nn.Module):
         """Keeps the model."""
         super().__init__()
         self.model, self.stage = model, stage
+        self.ranges = model.config.ranges_m[1:]
+        if stage.land_cover_loss:
+            self.name_on_map = nn.Linear(FEATURES, CLASSES)
+            self.name_in_photo = nn.Linear(model.config.column_width, len(self.ranges) * CLASSES)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses and accuracies by name; ``loss`` is minimised.
@@ -66,7 +114,8 @@ class RetrievalLoss(nn.Module):
     def _retrieval(
         self, head: RetrievalHead, columns: Tensor, start: Tensor, target: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        keys, bias = head.keys(*head.features(batch["image"]), batch["positions"])
+        fine, context = head.features(batch["image"])
+        keys, bias = head.keys(fine, context, batch["positions"])
         count, (crops, per_crop) = len(columns), batch["positions"].shape[:2]
         with exactly(columns.device):
             scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
@@ -88,13 +137,31 @@ class RetrievalLoss(nn.Module):
         to_map = (to_map * aligned).sum() / aligned.sum().clamp_min(1)
         to_photo = functional.cross_entropy(known[:, target].T, rows)
         best = scores.detach().flatten(1).argmax(1)
-        return {
-            "loss": -right.mean() + 0.5 * to_map + 0.25 * to_photo,
+        cover_loss, named = self._land_cover(head, fine, columns, start, crop, batch)
+        return named | {
+            "loss": -right.mean() + 0.5 * to_map + 0.25 * to_photo + self.stage.land_cover_loss * cover_loss,
             "unknown_heading": -right.mean().detach(),
             "known_heading": to_map.detach(),
             "right_unknown": (best // headings == target).float().mean(),
             "right_known": (known.detach().argmax(1) == target).float().mean(),
         }
+
+    def _land_cover(
+        self, head: RetrievalHead, fine: Tensor, columns: Tensor, start: Tensor, crop: Tensor, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if not self.stage.land_cover_loss:
+            return fine.new_zeros(()), {}
+        cover = batch["land_cover"]
+        map_loss, on_map = naming_loss(self.name_on_map(fine.permute(0, 2, 3, 1)), cover.long())
+        count = columns.shape[1]
+        bins = torch.arange(count, device=start.device) + 0.5
+        azimuth = (start[:, None] + bins) * (2 * math.pi / head.config.headings)
+        ranges = torch.tensor(self.ranges, device=start.device)
+        truth = batch["truth"].flatten(0, 1)
+        seen = cover_in_view(cover, crop, truth, azimuth, ranges, 4 * head.pixel_m)
+        logits = self.name_in_photo(columns).reshape(len(columns), count, len(ranges), CLASSES).transpose(1, 2)
+        photo_loss, in_photo = naming_loss(logits, seen)
+        return map_loss + photo_loss, {"named_on_map": on_map, "named_in_photo": in_photo}
 
     def _zoom(self, head: ZoomHead, columns: Tensor, start: Tensor, batch: Batch) -> dict[str, Tensor]:
         crops = len(batch["strips"])
@@ -148,18 +215,25 @@ def _child_loss(scores: Tensor, target: Tensor, start: Tensor) -> tuple[Tensor, 
 class MatchLoss(nn.Module):
     """The geometric match: a softmax over all positions of all crops, and over right and wrong headings.
 
+    If the stage asks for it, one layer also names the classes of land cover from the map's features and from what the
+    photo says lies where, and so brings both into one space.
+
     Args:
         model: With the head ``match``.
-        stage: Unused; there is one loss.
+        stage: Weight of land cover.
     """
 
     batches = MatchBatches
     CLOSE_CELLS = 5
+    SHARPNESS = 8.0
+    """Features are of unit length; times this, a layer of the usual size can be sure of a class."""
 
     def __init__(self, model: Model, stage: Stage) -> None:
         """Keeps the model."""
         super().__init__()
-        self.model = model
+        self.model, self.stage = model, stage
+        if stage.land_cover_loss:
+            self.name = nn.Linear(model.config.match_width, CLASSES)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses and accuracies by name; ``loss`` is minimised.
@@ -190,11 +264,28 @@ class MatchLoss(nn.Module):
         best = scores.detach().flatten(1).argmax(1)
         x, y, found = best % inside, best // inside % inside, best // inside**2
         near = (torch.stack([x, y], 1) - cells).norm(dim=1) < self.CLOSE_CELLS
-        return {
-            "loss": loss,
+        cover_loss, named = self._land_cover(head, features, polar, crop, batch)
+        return named | {
+            "loss": loss + self.stage.land_cover_loss * cover_loss,
             "right_place": (near & (found == crop)).float().mean(),
             "match_scale": head.scale().detach(),
         }
+
+    def _land_cover(
+        self, head: MatchHead, features: Tensor, polar: Tensor, crop: Tensor, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if not self.stage.land_cover_loss:
+            return features.new_zeros(()), {}
+        cover, config = batch["land_cover"], head.config
+        map_loss, on_map = naming_loss(self.name(self.SHARPNESS * features.permute(0, 2, 3, 1)), cover.long())
+        columns = torch.arange(polar.shape[3], device=polar.device) + 0.5
+        azimuth = batch["start"][..., 0].flatten()[:, None] + columns * (
+            2 * math.pi * COLUMNS_PER_OUTPUT / config.strip_columns
+        )
+        ranges = (torch.arange(RANGES, device=polar.device) + 0.5) * (config.template_m / RANGES)
+        seen = cover_in_view(cover, crop, batch["truth"].flatten(0, 1), azimuth, ranges, config.match_cell_m)
+        photo_loss, in_photo = naming_loss(self.name(self.SHARPNESS * polar.permute(0, 2, 3, 1)), seen)
+        return map_loss + photo_loss, {"named_on_map": on_map, "named_in_photo": in_photo}
 
 
 def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss:

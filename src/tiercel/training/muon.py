@@ -86,10 +86,14 @@ def orthogonal(matrix: Tensor) -> Tensor:
         matrix: (..., rows, columns), not zero everywhere.
     """
     a, b, c = COEFFICIENTS
-    tall = matrix.shape[-2] > matrix.shape[-1]
-    x = matrix.mT if tall else matrix
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return orthogonal(matrix.transpose(-2, -1)).transpose(-2, -1)
+    x = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    # Every factor is a polynomial in the small square x @ x.T, so the iterations run on that, and x is multiplied once.
+    gram = x @ x.transpose(-2, -1)
+    whole = eye = torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
     for _ in range(ITERATIONS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+        factor = a * eye + b * gram + c * gram @ gram
+        gram, whole = factor @ gram @ factor, factor @ whole
+    step: Tensor = whole @ x
+    return step

@@ -56,12 +56,16 @@ class Stage:
         augmented: Share of pictures whose colours are varied.
         plain_from: From this step on none are, so that training ends on what the simulator makes; 0 for never.
         field_of_view: Least and greatest horizontal field of view of photos.
+        tilt: Standard deviations of the pitch and roll of photos, degrees.
+        heading_error: How far off the right heading may be, degrees (match): as much as a compass, or as the nearest
+            of the headings that are tried where none is known.
         muon_from: From this step on Muon optimises, AdamW before; 0 for Muon from the start.
         learning_rate: Peak, after a warm-up, before a cosine down to 2 %.
         warm_up: Steps.
         weight_decay: AdamW's.
         clip: Greatest gradient norm.
         zoom_loss: Weight of the zoom head's loss.
+        land_cover_loss: Weight of naming what lies where, from the map and from the photo (retrieval and match).
     """
 
     name: str
@@ -80,12 +84,15 @@ class Stage:
     augmented: float = 0.5
     plain_from: int = 0
     field_of_view: tuple[float, float] = (55.0, 120.0)
+    tilt: tuple[float, float] = (3.5, 1.0)
+    heading_error: float = 2.8
     muon_from: int = 0
     learning_rate: float = 1e-3
     warm_up: int = 100
     weight_decay: float = 0.02
     clip: float = 5.0
     zoom_loss: float = 0.3
+    land_cover_loss: float = 0.0
 
 
 @dataclass(frozen=True)
