@@ -91,10 +91,11 @@ def test_where_all_leaves_are_swept_it_is_a_product(locator) -> None:
     found = analysis(locator, loud=0.003)
     leaves, scores = found.swept
     assert len(leaves) == len(locator.atlas.leaf_index)
-    weighed = found.first.log_probability[leaves] + found.calibration.match_weight * scores
-    weighed = np.exp(weighed - weighed.max())
+    poses = found.poses.poses[locator.atlas.rows(leaves)]
+    assert scores.shape == poses.shape
+    weighed = np.exp(poses + found.calibration.match_weight * (scores - scores.max())).sum((1, 2))
     assert found.final.probability[leaves] == pytest.approx(weighed / weighed.sum(), abs=1e-5)
-    assert found.match_alone.best == leaves[scores.argmax()]
+    assert found.match_alone.best == leaves[np.exp(scores - scores.max()).sum((1, 2)).argmax()]
 
 
 def test_poses_are_looked_for_in_the_likeliest_leaves(locator) -> None:

@@ -18,6 +18,7 @@ from tiercel.photos import Photo
 from tiercel.search import Descent, LevelScores, Posterior, WeightedSum, best_first, greedy, posterior, zoom_steps
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, retrieval_policy, zoom_policy
+from tiercel.search.policy import log_sum_exp
 
 RUNNERS_UP = 6
 """Candidates in a fix."""
@@ -94,7 +95,7 @@ class Analysis:
 
     @cached_property
     def swept(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The geometric match of the leaves that matter: flat leaves and their scores."""
+        """The geometric match of the leaves that matter: (K,) flat leaves, (K, positions, H) scores of their poses."""
         return self.locator.matcher.sweep(self.photo, self.first.probability, self.calibration.effort)
 
     @cached_property
@@ -102,13 +103,25 @@ class Analysis:
         """The geometric match without a first stage."""
         leaves, scores = self.swept
         alone = np.full(len(self.first.probability), -np.inf)
-        alone[leaves] = scores
+        alone[leaves] = log_sum_exp(scores.reshape(len(scores), -1))
         return Posterior.from_scores(self.first.tree, alone)
 
     @cached_property
     def final(self) -> Posterior:
         """The first stage, with what the swept leaves hold together divided among them by the match as well."""
-        return judged(self.first, *self.swept, self.calibration.match_weight)
+        return self.judged(self.calibration.match_weight)
+
+    def judged(self, weight: float) -> Posterior:
+        """As `final`, for any weight of the match.
+
+        Retrieval and the match have to agree not only on a leaf but on where in it the camera stood and which way it
+        looked: their scores are added pose by pose, and summed out then.
+        """
+        leaves, scores = self.swept
+        flat = (len(leaves), -1)
+        poses = self.poses.poses[self.locator.atlas.rows(leaves)].astype(np.float64).reshape(flat)
+        gain = log_sum_exp(poses + weight * scores.reshape(flat)) - log_sum_exp(poses)
+        return shared_anew(self.first, leaves, gain)
 
     @cached_property
     def matches(self) -> Matches:
@@ -116,19 +129,18 @@ class Analysis:
         return self.locator.matcher.match(self.photo, self.final.top(self.calibration.candidates)[0])
 
 
-def judged(first: Posterior, leaves: NDArray[np.int64], scores: NDArray[np.float64], weight: float) -> Posterior:
-    """A posterior with what some leaves hold together divided among them by other scores as well.
+def shared_anew(first: Posterior, leaves: NDArray[np.int64], gain: NDArray[np.float64]) -> Posterior:
+    """A posterior with what some leaves hold together divided among them by other evidence as well.
 
     Args:
         first: The posterior so far.
         leaves: (K,) flat leaves.
-        scores: (K,) their scores, on a logarithmic scale up to a constant.
-        weight: What a score counts against a log-probability.
+        gain: (K,) what is added to their log-probabilities, up to a constant.
     """
     new = first.log_probability.astype(np.float64)
     before = new[leaves]
-    after = before + weight * scores
-    new[leaves] = after - _log_sum(after) + _log_sum(before)
+    after = before + gain
+    new[leaves] = after - log_sum_exp(after) + log_sum_exp(before)
     return Posterior.from_scores(first.tree, new)
 
 
@@ -258,8 +270,3 @@ class Locator:
     def overhead(self, square: Square, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The map from above, from the map itself if it is at hand, else from the atlas's overview."""
         return self.basemap.read(square, pixels) if self.basemap is not None else self.atlas.read(square, pixels)
-
-
-def _log_sum(values: NDArray[np.float64]) -> float:
-    highest = float(values.max())
-    return highest + float(np.log(np.exp(values - highest).sum()))

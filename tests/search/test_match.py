@@ -91,12 +91,19 @@ def test_a_sweep_scores_every_leaf_as_if_it_were_alone(atlas, model, told) -> No
     even = np.full(tree.count(tree.depth), 1 / tree.count(tree.depth))
     leaves, scores = matcher.sweep(photo, even, 10_000)
     assert np.array_equal(np.sort(leaves), np.sort(atlas.leaf_index))
-    assert leaves[scores.argmax()] == leaf_at(atlas, WEST + 210.9, NORTH - 333.2)
-    templates = matcher._templates(photo, matcher._starts(photo, model.config.headings))
+    across, headings = model.config.positions_per_leaf, len(photo.polar_start_deg)
+    assert scores.shape == (len(leaves), across**2, headings)
+    leaf, position, heading = np.unravel_index(scores.argmax(), scores.shape)
+    assert leaves[leaf] == leaf_at(atlas, WEST + 210.9, NORTH - 333.2)
+    centre = (np.array(divmod(position, across)) + 0.5) * LEAF / across
+    assert np.abs(centre - [333.2 % LEAF, 210.9 % LEAF]).max() < 0.6 * LEAF / across
+    assert abs((photo.headings_deg[heading] - 291.0 + 180) % 360 - 180) <= model.config.bin_deg / 2
+    templates = matcher._templates(photo, photo.polar_start_deg)
     for leaf, score in list(zip(leaves, scores, strict=True))[::17]:
         window, _ = matcher._window(*(int(v) for v in tree.unflat(tree.depth, leaf)), 1, 0)
-        alone = correlate(templates, torch.from_numpy(window)[None, None]) * model.match.scale()
-        assert score == pytest.approx(float(alone.flatten().logsumexp(0).detach()), abs=1e-3)
+        alone = correlate(templates, torch.from_numpy(window)[None, None])[0, :, 0] * model.match.scale()
+        cells = alone.detach().unflatten(2, (across, -1)).unflatten(1, (across, -1)).logsumexp((2, 4))
+        assert score == pytest.approx(cells.flatten(1).T.numpy(), abs=1e-3)
     again = matcher.sweep(photo, even, 10_000)  # from spectra that are kept
     assert np.array_equal(again[1], scores)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tiercel.evaluation.evaluate import prepare
 from tiercel.evaluation.protocol import Protocol
 from tiercel.geo import ZoomTree
-from tiercel.locate import Locator, judged
+from tiercel.locate import Locator
 from tiercel.models import Calibration, load_model
 from tiercel.photos import Photo
 from tiercel.search import Posterior, posterior
@@ -140,7 +140,7 @@ def _match_weight(
     for locator, photo, truth in asked:
         analysis = locators[id(locator)].analyse(photo)
         for number, weight in enumerate(MATCH_WEIGHTS):
-            final = judged(analysis.first, *analysis.swept, weight)
+            final = analysis.judged(weight)
             sums[number] += max(LEAST_LOG, float(final.log_probability[truth]))
     best = int(sums.argmax())
     report(f"match weight {MATCH_WEIGHTS[best]}, mean log-probability of the truth {sums[best] / len(asked):.3f}")

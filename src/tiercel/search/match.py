@@ -100,10 +100,11 @@ class Matcher:
             effort: How many tiles are looked at, each heading counted; one tile is looked at in any case.
 
         Returns:
-            Flat indices of stored leaves, and for each the log-sum-exp over positions in it and headings.
+            Flat indices of K stored leaves, and for each the scores of its poses, (K, positions, H) like retrieval's:
+            the log-sum-exp over the match's cells around each of retrieval's positions, at the photo's H headings.
         """
-        tile, cells = self.tile, self.cells
-        starts = self._starts(photo, self.model.config.headings)
+        tile, cells, across = self.tile, self.cells, self.model.config.positions_per_leaf
+        starts = photo.polar_start_deg.astype(np.float64)
         chosen = self._best_tiles(probability, max(1, effort // len(starts)))
         templates = template_spectrum(self._templates(photo, starts), tile * cells + 2 * self.head.radius)
         leaves, scores = [], []
@@ -111,9 +112,9 @@ class Matcher:
             some = chosen[first : first + TILES_AT_ONCE]
             spectra = torch.stack([self._spectrum(int(number)) for number in some])
             found = correlate_spectra(templates, spectra[None], 2 * self.head.radius + 1)[0] * self.head.scale()
-            # (headings, tiles, rows of leaves, cells, columns of leaves, cells)
-            found = found.reshape(*found.shape[:2], tile, cells, tile, cells)
-            scores.append(found.logsumexp((0, 3, 5)).flatten().cpu().numpy())
+            # (headings, tiles, and for rows as for columns: leaves, positions, cells)
+            found = found.reshape(*found.shape[:2], *2 * (tile, across, cells // across)).logsumexp((4, 7))
+            scores.append(found.permute(1, 2, 4, 3, 5, 0).flatten(3, 4).flatten(0, 2).cpu().numpy())
             leaves.append(np.stack([self._leaves(int(number)) for number in some]).ravel())
         flat, score = np.concatenate(leaves), np.concatenate(scores).astype(np.float64)
         inside = flat >= 0
