@@ -95,20 +95,23 @@ class Analysis:
 
     @cached_property
     def swept(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The geometric match of the leaves that matter: (K,) flat leaves, (K, positions, H) scores of their poses."""
-        return self.locator.matcher.sweep(self.photo, self.first.probability, self.calibration.effort)
+        """The geometric match of what matters: (K,) flat leaves, (K, positions, H) scores of their poses or NaN."""
+        headings = log_sum_exp(self.poses.poses.swapaxes(1, 2).astype(np.float64))
+        share = np.exp(headings - log_sum_exp(headings)[:, None])
+        probability = self.first.probability[self.locator.atlas.leaf_index, None] * share
+        return self.locator.matcher.sweep(self.photo, probability, self.calibration.effort)
 
     @cached_property
     def match_alone(self) -> Posterior:
         """The geometric match without a first stage."""
         leaves, scores = self.swept
         alone = np.full(len(self.first.probability), -np.inf)
-        alone[leaves] = log_sum_exp(scores.reshape(len(scores), -1))
+        alone[leaves] = log_sum_exp(np.where(np.isnan(scores), -np.inf, scores).reshape(len(scores), -1))
         return Posterior.from_scores(self.first.tree, alone)
 
     @cached_property
     def final(self) -> Posterior:
-        """The first stage, with what the swept leaves hold together divided among them by the match as well."""
+        """The first stage, with what the swept poses hold together divided among them by the match as well."""
         return self.judged(self.calibration.match_weight)
 
     def judged(self, weight: float) -> Posterior:
@@ -118,30 +121,20 @@ class Analysis:
         looked: their scores are added pose by pose, and summed out then.
         """
         leaves, scores = self.swept
-        flat = (len(leaves), -1)
-        poses = self.poses.poses[self.locator.atlas.rows(leaves)].astype(np.float64).reshape(flat)
-        gain = log_sum_exp(poses + weight * scores.reshape(flat)) - log_sum_exp(poses)
-        return shared_anew(self.first, leaves, gain)
+        poses = self.poses.poses[self.locator.atlas.rows(leaves)].astype(np.float64).reshape(len(leaves), -1)
+        poses += (self.first.log_probability[leaves] - log_sum_exp(poses))[:, None]
+        scores = scores.reshape(poses.shape)
+        seen = ~np.isnan(scores)
+        after = poses[seen] + weight * scores[seen]
+        poses[seen] = after + log_sum_exp(poses[seen]) - log_sum_exp(after)
+        new = self.first.log_probability.astype(np.float64)
+        new[leaves] = log_sum_exp(poses)
+        return Posterior.from_scores(self.first.tree, new)
 
     @cached_property
     def matches(self) -> Matches:
         """The best poses in the likeliest leaves, best first."""
         return self.locator.matcher.match(self.photo, self.final.top(self.calibration.candidates)[0])
-
-
-def shared_anew(first: Posterior, leaves: NDArray[np.int64], gain: NDArray[np.float64]) -> Posterior:
-    """A posterior with what some leaves hold together divided among them by other evidence as well.
-
-    Args:
-        first: The posterior so far.
-        leaves: (K,) flat leaves.
-        gain: (K,) what is added to their log-probabilities, up to a constant.
-    """
-    new = first.log_probability.astype(np.float64)
-    before = new[leaves]
-    after = before + gain
-    new[leaves] = after - log_sum_exp(after) + log_sum_exp(before)
-    return Posterior.from_scores(first.tree, new)
 
 
 class Locator:

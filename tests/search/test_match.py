@@ -88,7 +88,7 @@ def test_places_lie_within_half_a_leaf_of_the_candidate(atlas, model) -> None:
 def test_a_sweep_scores_every_leaf_as_if_it_were_alone(atlas, model, told) -> None:
     photo = planted(atlas, model, WEST + 210.9, NORTH - 333.2, 291.0, told)
     matcher, tree = Matcher(atlas, model), atlas.tree
-    even = np.full(tree.count(tree.depth), 1 / tree.count(tree.depth))
+    even = np.ones((len(atlas.leaf_index), len(photo.headings_deg)))
     leaves, scores = matcher.sweep(photo, even, 10_000)
     assert np.array_equal(np.sort(leaves), np.sort(atlas.leaf_index))
     across, headings = model.config.positions_per_leaf, len(photo.polar_start_deg)
@@ -109,12 +109,17 @@ def test_a_sweep_scores_every_leaf_as_if_it_were_alone(atlas, model, told) -> No
 
 
 def test_a_sweep_of_few_tiles_takes_the_likeliest(atlas, model) -> None:
-    photo = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, True)
+    photo = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, False)
     matcher, tree = Matcher(atlas, model), atlas.tree
     likely = leaf_at(atlas, WEST + 300, NORTH - 300)
-    probability = np.full(tree.count(tree.depth), 1e-6)
-    probability[likely] = 1.0
-    leaves, _ = matcher.sweep(photo, probability, 1)
+    probability = np.full((len(atlas.leaf_index), len(photo.headings_deg)), 1e-6)
+    probability[atlas.rows(np.array([likely]))[0], [3, 5]] = 1.0, 2.0
+    leaves, scores = matcher.sweep(photo, probability, 1)
+    whole = np.flatnonzero(~np.isnan(scores).any((0, 1)))
+    assert whole.tolist() == [5] and np.isnan(np.delete(scores, 5, 2)).all()
+    again, both = matcher.sweep(photo, probability, 2)
+    assert np.flatnonzero(~np.isnan(both).any((0, 1))).tolist() == [3, 5]
+    assert np.array_equal(again, leaves) and both[..., 5] == pytest.approx(scores[..., 5], abs=1e-4)
     assert likely in leaves and len(leaves) <= matcher.tile**2 < len(atlas.leaf_index)
     row, col = tree.unflat(tree.depth, leaves)
     assert np.ptp(row) < matcher.tile and np.ptp(col) < matcher.tile

@@ -22,7 +22,6 @@ OFF_THE_MAP = -1e4
 """Score of positions where the camera cannot be."""
 TRANSFORM = 128
 """Side in cells of the pieces that a sweep transforms: large enough that little of it is overlap."""
-TILES_AT_ONCE = 8
 TILES_KEPT = 160
 """Spectra of this many tiles stay in memory, about a megabyte each: those of a city of 2 km."""
 
@@ -90,33 +89,34 @@ class Matcher:
 
     @torch.inference_mode()
     def sweep(self, photo: PhotoFeatures, probability: Floats, effort: int) -> tuple[NDArray[np.int64], Floats]:
-        """Score all leaves of the tiles that matter most, every leaf if there is effort enough.
+        """Score the poses that matter most, every pose if there is effort enough.
 
-        A tile is a square of leaves whose features are transformed together.
+        They are taken a tile (a square of leaves whose features are transformed together) and a heading at a time.
 
         Args:
-            photo: The photo.
-            probability: (leaves of the tree,) of each leaf so far, by which tiles are chosen.
-            effort: How many tiles are looked at, each heading counted; one tile is looked at in any case.
+            photo: The photo, with H headings.
+            probability: (stored leaves, H) of each heading in each leaf so far, by which poses are chosen.
+            effort: How many tiles are looked at, each heading counted; one is in any case.
 
         Returns:
             Flat indices of K stored leaves, and for each the scores of its poses, (K, positions, H) like retrieval's:
-            the log-sum-exp over the match's cells around each of retrieval's positions, at the photo's H headings.
+            the log-sum-exp over the match's cells around each of retrieval's positions. NaN where it did not look.
         """
         tile, cells, across = self.tile, self.cells, self.model.config.positions_per_leaf
-        starts = photo.polar_start_deg.astype(np.float64)
-        chosen = self._best_tiles(probability, max(1, effort // len(starts)))
-        templates = template_spectrum(self._templates(photo, starts), tile * cells + 2 * self.head.radius)
+        side, starts = tile * cells + 2 * self.head.radius, photo.polar_start_deg.astype(np.float64)
+        templates = template_spectrum(self._templates(photo, starts), side)
         leaves, scores = [], []
-        for first in range(0, len(chosen), TILES_AT_ONCE):
-            some = chosen[first : first + TILES_AT_ONCE]
-            spectra = torch.stack([self._spectrum(int(number)) for number in some])
-            found = correlate_spectra(templates, spectra[None], 2 * self.head.radius + 1)[0] * self.head.scale()
-            # (headings, tiles, and for rows as for columns: leaves, positions, cells)
-            found = found.reshape(*found.shape[:2], *2 * (tile, across, cells // across)).logsumexp((4, 7))
-            scores.append(found.permute(1, 2, 4, 3, 5, 0).flatten(3, 4).flatten(0, 2).cpu().numpy())
-            leaves.append(np.stack([self._leaves(int(number)) for number in some]).ravel())
-        flat, score = np.concatenate(leaves), np.concatenate(scores).astype(np.float64)
+        for number, headings in self._best(probability, max(1, effort)).items():
+            spectrum = self._spectrum(number)[None, None]
+            found = correlate_spectra(templates[:, headings], spectrum, 2 * self.head.radius + 1)[0, :, 0]
+            found = found * self.head.scale()
+            # (headings, and for rows as for columns: leaves, positions, cells)
+            found = found.reshape(-1, *2 * (tile, across, cells // across)).logsumexp((3, 6))
+            poses = np.full((tile**2, across**2, len(starts)), np.nan)
+            poses[..., headings] = found.permute(1, 3, 2, 4, 0).reshape(tile**2, across**2, -1).cpu().numpy()
+            leaves.append(self._leaves(number))
+            scores.append(poses)
+        flat, score = np.concatenate(leaves), np.concatenate(scores)
         inside = flat >= 0
         inside[inside] = self.atlas.rows(flat[inside]) >= 0
         return flat[inside], score[inside]
@@ -132,14 +132,17 @@ class Matcher:
         polar = torch.from_numpy(photo.polar)[None].to(self.model.device)
         return self.head.template(polar, torch.from_numpy(np.radians(starts).astype(np.float32))[None].to(polar.device))
 
-    def _best_tiles(self, probability: Floats, count: int) -> NDArray[np.int64]:
-        """Numbers of the tiles that hold most of the probability, and of none without stored leaves."""
-        tree = self.atlas.tree
+    def _best(self, probability: Floats, count: int) -> dict[int, list[int]]:
+        """Numbers of the tiles that hold most of the probability, and at which headings, the best first."""
+        tree, headings = self.atlas.tree, probability.shape[1]
         row, col = tree.unflat(tree.depth, self.atlas.leaf_index)
-        number = row // self.tile * self._across + col // self.tile
-        held = np.bincount(number, probability[self.atlas.leaf_index] + 1e-30, self._across**2)
-        best = np.argsort(-held, kind="stable")[:count]
-        return np.asarray(best[held[best] > 0])
+        held = np.zeros((self._across**2, headings))
+        np.add.at(held, row // self.tile * self._across + col // self.tile, probability + 1e-30)
+        best = np.argsort(-held, axis=None, kind="stable")[:count]
+        chosen: dict[int, list[int]] = {}
+        for number, heading in zip(*np.divmod(best[held.ravel()[best] > 0], headings), strict=True):
+            chosen.setdefault(int(number), []).append(int(heading))
+        return chosen
 
     @property
     def _across(self) -> int:
