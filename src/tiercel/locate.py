@@ -196,14 +196,18 @@ class Locator:
         """Where was this photo taken?
 
         Args:
-            photo: A photo, or the path of one. The position it carries is not used; its heading is.
+            photo: A photo, or the path of one. The position it carries only scores the answer; its heading is used.
             prior: A rough position, if it may be used.
 
         Raises:
             TiercelError: The photo cannot be read, or the prior is far off the map.
         """
         photo = photo if isinstance(photo, Photo) else Photo.open(photo)
-        return self.fix(self.analyse(photo, prior), str(photo.path or "photo"))
+        fix = self.fix(self.analyse(photo, prior), str(photo.path or "photo"))
+        if photo.position is None:
+            return fix
+        x, y = self.atlas.frame.from_wgs84(photo.position.latitude, photo.position.longitude)
+        return replace(fix, gps=(float(x), float(y)))
 
     def fix(self, analysis: Analysis, name: str) -> Fix:
         """The fix that an analysis comes to."""

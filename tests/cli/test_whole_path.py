@@ -52,6 +52,8 @@ def test_a_photo_gets_a_fix_on_the_map(place: Path) -> None:
     assert list(answer)[: len(FIELDS)] == FIELDS
     assert answer["crs"] == "EPSG:32633"
     assert answer["radius_50_m"] <= answer["radius_90_m"] < 200
+    x, y = Frame("EPSG:32633").from_wgs84(46.95, 15.0)  # where the photo says it was taken, which had no part in it
+    assert answer["gps_distance_m"] == pytest.approx(np.hypot(answer["x"] - x, answer["y"] - y), abs=0.1)
     latitude, longitude = Frame("EPSG:32633").to_wgs84(answer["x"], answer["y"])
     assert (answer["lat"], answer["lon"]) == pytest.approx((float(latitude), float(longitude)))
 

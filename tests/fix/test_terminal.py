@@ -24,6 +24,11 @@ def test_coordinate_radii_heading_and_candidates(fix: Fix) -> None:
     assert [row[0] for row in rows] == ["1", "2"] and rows[0][1] == "60" and "1.1" in rows[1]
 
 
+def test_the_photo_s_own_position_scores(fix: Fix) -> None:
+    assert "GPS" not in _printed(fix)
+    assert "50 m from where the photo's GPS says" in _printed(replace(fix, gps=(fix.x - 30, fix.y + 40)))
+
+
 def test_names_with_brackets_are_names(fix: Fix) -> None:
     assert "[bold]photo[1].jpg" in _printed(replace(fix, photo="[bold]photo[1].jpg"))
 

@@ -69,6 +69,8 @@ class Fix:
         heat: (n, n) float32, probability of each leaf cell, row 0 north; NaN where the map shows nothing.
         tree: The tree whose leaves those are.
         steps: The squares zoomed through, the root first.
+        gps: Easting and northing that the photo says it was taken at, metres, to score the answer by; None if it says
+            nothing.
     """
 
     photo: str
@@ -84,6 +86,7 @@ class Fix:
     heat: NDArray[np.float32]
     tree: ZoomTree
     steps: list[Square] = field(default_factory=list)
+    gps: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuses a heat map of another tree.
@@ -99,6 +102,11 @@ class Fix:
         """Metres from the best place to a point of the frame."""
         return math.hypot(x - self.x, y - self.y)
 
+    @property
+    def gps_distance_m(self) -> float | None:
+        """Metres from the best place to where the photo says it was taken; None if it says nothing of use."""
+        return None if self.gps is None else _finite(self.distance(*self.gps))
+
     def to_json(self) -> dict[str, Any]:
         """The answer without its heat map, as JSON types; unknown numbers are None."""
         return {
@@ -112,6 +120,7 @@ class Fix:
             "radius_90_m": _finite(self.radius_90_m),
             "candidates": [self._candidate(candidate) for candidate in self.candidates],
             "heading": _finite(self.heading),
+            "gps_distance_m": self.gps_distance_m,
         }
 
     def _candidate(self, candidate: Candidate) -> dict[str, Any]:
@@ -158,7 +167,7 @@ class Fix:
             path: Where to.
             photo: The photo that was located.
             overhead: Gives the overhead view of a square: `Basemap.read`, or one that reads a stored overview.
-            truth: Where the photo was taken, easting and northing in metres, if known.
+            truth: Where the photo was taken, easting and northing in metres, if known better than the photo says.
 
         Raises:
             TiercelError: The file cannot be written.
@@ -166,7 +175,7 @@ class Fix:
         from tiercel.fix.picture import draw_fix
         from tiercel.photos.write import replacing
 
-        picture = draw_fix(self, photo, overhead, truth)
+        picture = draw_fix(self, photo, overhead, truth or self.gps)
         with replacing(Path(path)) as part:
             picture.save(part, "PNG")
 

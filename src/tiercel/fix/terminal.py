@@ -27,6 +27,8 @@ def print_fix(fix: Fix, console: Console | None = None) -> None:
     )
     if fix.heading is not None:
         console.print(f"  looking {direction(fix.heading)}", highlight=False)
+    if fix.gps_distance_m is not None:
+        console.print(f"  {metres(fix.gps_distance_m)} from where the photo's GPS says it was taken", highlight=False)
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for name in ("rank", "probability", "from best", "latitude", "longitude", "heading"):
         table.add_column(name, justify="right")
