@@ -104,11 +104,13 @@ class Matcher:
         """
         tile, cells, across = self.tile, self.cells, self.model.config.positions_per_leaf
         side, starts = tile * cells + 2 * self.head.radius, photo.polar_start_deg.astype(np.float64)
-        templates = template_spectrum(self._templates(photo, starts), side)
+        templates = template_spectrum(self._templates(photo, starts), side).resolve_conj().contiguous()
         leaves, scores = [], []
         for number, headings in self._best(probability, max(1, effort)).items():
             spectrum = self._spectrum(number)[None, None]
-            found = correlate_spectra(templates[:, headings], spectrum, 2 * self.head.radius + 1)[0, :, 0]
+            # `index_select` copies whole spectra; indexing with a list copies number by number.
+            some = templates.index_select(1, torch.tensor(headings, device=templates.device))
+            found = correlate_spectra(some, spectrum, 2 * self.head.radius + 1)[0, :, 0]
             found = found * self.head.scale()
             # (headings, and for rows as for columns: leaves, positions, cells)
             found = found.reshape(-1, *2 * (tile, across, cells // across)).logsumexp((3, 6))
