@@ -71,9 +71,11 @@ def hit_crown(
     front = (distance - ahead) / crown
     size = max(1.5, 0.75 * crown)
     clump = value_noise(2.1 * size * side + 31.0, 2.1 * size * z * high / crown, seed)
-    if clump > leaves and kind != _BUSH:
-        # Leaves come and go clump by clump; where there are none, twigs spread from the foot of the crown.
-        return _twigs(seed, aside, (z + 1.0) * high, crown, high, distance + half, detail)
+    if leaves < 1.0 and kind != _BUSH:
+        # Leaves come and go by clumps and one by one; where there are none, branches fork from the foot of the crown.
+        single = value_noise(31.0 * size * side, 31.0 * size * z * high / crown + 3.0, seed + 6)
+        if min(1.0, max(0.01, clump + 1.3 * (single - 0.5))) > leaves:
+            return _twigs(seed, aside, (z + 1.0) * high, crown, high, distance + half, detail)
     edge = 0.84 + 0.30 * (clump - 0.35)
     fine = 0.5
     if detail < 0.4:
@@ -94,22 +96,30 @@ def hit_crown(
 def _twigs(seed: int, aside: float, above: float, crown: float, high: float, distance: float, detail: float) -> Hit:
     """Bare branches in the plane of the crown, ``above`` metres over its foot.
 
-    They fan out from the foot; every so often the number of branches doubles and their thickness shrinks.
+    A branch ends in a fork of two, each shorter, thinner and turned its own way. Only the one on the point's side of a
+    fork is followed, so that a tree of many branches costs a few steps.
     """
-    reach = math.sqrt(aside * aside + above * above)
-    angle = math.atan2(aside, above + 0.2) + 0.10 * math.sin(2.2 * reach + seed % 7)
-    share = reach / (crown + high)
-    for order in range(5):
-        if share < 0.16 * order:
-            break
-        spread = 2.2 * 1.9**order
-        cell = math.floor(angle * spread)
-        middle = (cell + 0.25 + 0.5 * hash_unit(int(cell), order, seed)) / spread
-        bend = (0.22 / (order + 1.0)) * math.sin((2.6 + order) * reach + 40.0 * hash_unit(int(cell), order + 9, seed))
-        thick = max(0.008, (0.055 - 0.012 * order) * (1.15 - share)) + 0.2 * min(detail, 0.2)
-        ends = share < 0.45 + 0.14 * order + 0.2 * hash_unit(int(cell), order + 5, seed)
-        if ends and abs(angle - middle - 0.5 * bend * share) * reach < thick:
+    x, y = aside * high / crown, above
+    length, thick, path = 0.42 * high, 0.05 + 0.03 * high, 1
+    grain = 0.2 * min(detail, 0.25)
+    for order in range(9):
+        lean = 0.10 * (hash_unit(path, order, seed) - 0.5)
+        along = min(1.0, max(0.0, y / length))
+        bow = lean * length * math.sin(math.pi * along)
+        off, over = x - bow, y - along * length
+        width = thick * (1.0 - 0.3 * along) + grain
+        if off * off + over * over < width * width:
             return distance, -1.0, 0.0, 0.0, 0.6
+        if y < 0.55 * length * hash_unit(path, order + 20, seed):
+            break
+        side = 1.0 if x > 0.0 else -1.0
+        path = 2 * path + (1 if x > 0.0 else 0)
+        turn = side * (0.22 + 0.38 * hash_unit(path, order + 40, seed))
+        y -= length * (0.72 + 0.28 * hash_unit(path, order + 60, seed))
+        cos, sin = math.cos(turn), math.sin(turn)
+        x, y = x * cos - y * sin, x * sin + y * cos
+        length *= 0.70 + 0.20 * hash_unit(path, order + 80, seed)
+        thick = max(0.007, 0.66 * thick)
     return -1.0, 0.0, 0.0, 0.0, 0.0
 
 
