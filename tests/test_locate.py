@@ -94,7 +94,11 @@ def test_where_all_leaves_are_swept_it_is_a_product(locator) -> None:
     assert len(leaves) == len(locator.atlas.leaf_index)
     poses = found.poses.poses[locator.atlas.rows(leaves)]
     assert scores.shape == poses.shape
-    weighed = np.exp(poses + found.calibration.match_weight * (scores - scores.max())).sum((1, 2))
+    within = poses - found.poses.leaf_scores[leaves][:, None, None]
+    first = found.first.log_probability[leaves][:, None, None] + within
+    weights = found.calibration
+    both = weights.first_weight * first + weights.match_weight * scores
+    weighed = np.exp(both - both.max()).sum((1, 2))
     assert found.final.probability[leaves] == pytest.approx(weighed / weighed.sum(), abs=1e-5)
     assert found.match_alone.best == leaves[np.exp(scores - scores.max()).sum((1, 2)).argmax()]
 

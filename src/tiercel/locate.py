@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,24 @@ class Prior:
     latitude: float
     longitude: float
     radius_m: float
+
+
+class _SweptPoses(NamedTuple):
+    """What the two judges say about the poses that the match looked at.
+
+    Attributes:
+        leaves: (K,) flat leaves that hold them.
+        row: (n,) for each pose its leaf's place among these.
+        first: (n,) log-probability by the first stage.
+        match: (n,) score by the match.
+        rest: (K,) what the other poses of each leaf hold.
+    """
+
+    leaves: NDArray[np.int64]
+    row: NDArray[np.int64]
+    first: NDArray[np.float64]
+    match: NDArray[np.float64]
+    rest: NDArray[np.float64]
 
 
 class Analysis:
@@ -112,24 +131,31 @@ class Analysis:
     @cached_property
     def final(self) -> Posterior:
         """The first stage, with what the swept poses hold together divided among them by the match as well."""
-        return self.judged(self.calibration.match_weight)
+        return self.judged(self.calibration.first_weight, self.calibration.match_weight)
 
-    def judged(self, weight: float) -> Posterior:
-        """As `final`, for any weight of the match.
+    def judged(self, first_weight: float, match_weight: float) -> Posterior:
+        """As `final`, for any weights of the two judges.
 
-        Retrieval and the match have to agree not only on a leaf but on where in it the camera stood and which way it
-        looked: their scores are added pose by pose, and summed out then.
+        They have to agree not only on a leaf but on where in it the camera stood and which way it looked: what they say
+        is added pose by pose, and summed out then.
         """
+        swept = self._swept_poses
+        together = first_weight * swept.first + match_weight * swept.match
+        together += log_sum_exp(swept.first) - log_sum_exp(together)
+        held = swept.rest + np.bincount(swept.row, np.exp(together), len(swept.leaves))
+        new = self.first.log_probability.astype(np.float64)
+        new[swept.leaves] = np.log(np.maximum(held, np.finfo(np.float64).tiny))
+        return Posterior.from_scores(self.first.tree, new)
+
+    @cached_property
+    def _swept_poses(self) -> _SweptPoses:
         leaves, scores = self.swept
         poses = self.poses.poses[self.locator.atlas.rows(leaves)].astype(np.float64).reshape(len(leaves), -1)
         poses += (self.first.log_probability[leaves] - log_sum_exp(poses))[:, None]
         scores = scores.reshape(poses.shape)
         seen = ~np.isnan(scores)
-        after = poses[seen] + weight * scores[seen]
-        poses[seen] = after + log_sum_exp(poses[seen]) - log_sum_exp(after)
-        new = self.first.log_probability.astype(np.float64)
-        new[leaves] = log_sum_exp(poses)
-        return Posterior.from_scores(self.first.tree, new)
+        rest = np.where(seen, 0.0, np.exp(poses)).sum(1)
+        return _SweptPoses(leaves, np.nonzero(seen)[0], poses[seen], scores[seen], rest)
 
     @cached_property
     def matches(self) -> Matches:

@@ -98,11 +98,13 @@ def test_a_sweep_scores_every_leaf_as_if_it_were_alone(atlas, model, told) -> No
     centre = (np.array(divmod(position, across)) + 0.5) * LEAF / across
     assert np.abs(centre - [333.2 % LEAF, 210.9 % LEAF]).max() < 0.6 * LEAF / across
     assert abs((photo.headings_deg[heading] - 291.0 + 180) % 360 - 180) <= model.config.bin_deg / 2
-    templates = matcher._templates(photo, photo.polar_start_deg)
+    tried = matcher._within_bins(photo)
+    templates = matcher._templates(photo, tried.ravel())
     for leaf, score in list(zip(leaves, scores, strict=True))[::17]:
         window, _ = matcher._window(*(int(v) for v in tree.unflat(tree.depth, leaf)), 1, 0)
         alone = correlate(templates, torch.from_numpy(window)[None, None])[0, :, 0] * model.match.scale()
-        cells = alone.detach().unflatten(2, (across, -1)).unflatten(1, (across, -1)).logsumexp((2, 4))
+        alone = alone.detach().unflatten(0, tried.shape).logsumexp(1) - np.log(tried.shape[1])
+        cells = alone.unflatten(2, (across, -1)).unflatten(1, (across, -1)).logsumexp((2, 4))
         assert score == pytest.approx(cells.flatten(1).T.numpy(), abs=1e-3)
     again = matcher.sweep(photo, even, 10_000)  # from spectra that are kept
     assert np.array_equal(again[1], scores)
@@ -145,3 +147,12 @@ def test_peaks_at_ends_and_around_the_turn() -> None:
     assert _peak(line, index, True) == pytest.approx([0.5 * (4 - 3) / (4 - 10 + 3)])
     assert _peak(np.full((1, 5), 2.0, np.float32), np.array([2]), False) == [0]
     assert _peak(np.array([[2.0]], np.float32), index, True) == [0]
+
+
+def test_headings_are_tried_all_around(atlas, model) -> None:
+    """Where none is known they divide the turn evenly; a known one is taken as it is."""
+    photo = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, False)
+    tried = np.sort(Matcher(atlas, model)._within_bins(photo).ravel())
+    assert np.diff(tried, append=tried[0] + 360) == pytest.approx(model.config.bin_deg / 2, abs=1e-3)
+    told = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, True)
+    assert Matcher(atlas, model)._within_bins(told) == pytest.approx(told.polar_start_deg[:, None])

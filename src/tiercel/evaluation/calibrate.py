@@ -7,6 +7,7 @@ most), over panoramas and photos with heading known and unknown alike.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ from tiercel.training.splits import seeds as seeds_of
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
 ZOOM_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
-MATCH_WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
+FIRST_WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
+MATCH_WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
 LEAST_LOG = -12.0
 """Log-probabilities below this count as this, so that one hopeless photo does not decide."""
 
@@ -82,7 +84,7 @@ def calibrate(
                 row, col = tree.cell_at(sample.x, sample.y, tree.depth)
                 asked.append((locator, photo, int(tree.flat(tree.depth, row, col))))
     first = _first_stage([_sheet(*one) for one in asked], asked[0][0].atlas.tree, report)
-    chosen = _match_weight(folder, loaded.config.calibration, first, asked, report)
+    chosen = _final_weights(folder, loaded.config.calibration, first, asked, report)
     save_calibration(folder, chosen)
     return chosen
 
@@ -124,27 +126,31 @@ def _log_of_truth(tree: ZoomTree, scores: Floats, truth: int) -> float:
     return max(LEAST_LOG, float(Posterior.from_scores(tree, scores).log_probability[truth]))
 
 
-def _match_weight(
+def _final_weights(
     folder: Path,
     before: Calibration,
     first: tuple[float, float],
     asked: Sequence[tuple[Locator, Photo, int]],
     report: Callable[[str], None],
 ) -> Calibration:
-    """The weight of the match, on top of the first stage as it was chosen."""
+    """The weights of the first stage, as it was chosen, and the match beside each other."""
     start = dataclasses.replace(before, retrieval_temperature=first[0], zoom_weight=first[1])
     save_calibration(folder, start)
     model = load_model(folder)
     locators = {id(locator): Locator(locator.atlas, model) for locator, _, _ in asked}
-    sums = np.zeros(len(MATCH_WEIGHTS))
+    pairs = list(itertools.product(FIRST_WEIGHTS, MATCH_WEIGHTS))
+    sums = np.zeros(len(pairs))
     for locator, photo, truth in asked:
         analysis = locators[id(locator)].analyse(photo)
-        for number, weight in enumerate(MATCH_WEIGHTS):
-            final = analysis.judged(weight)
-            sums[number] += max(LEAST_LOG, float(final.log_probability[truth]))
+        for number, weights in enumerate(pairs):
+            sums[number] += max(LEAST_LOG, float(analysis.judged(*weights).log_probability[truth]))
     best = int(sums.argmax())
-    report(f"match weight {MATCH_WEIGHTS[best]}, mean log-probability of the truth {sums[best] / len(asked):.3f}")
-    return dataclasses.replace(start, match_weight=MATCH_WEIGHTS[best])
+    first_weight, match_weight = pairs[best]
+    report(
+        f"weights {first_weight} of the first stage and {match_weight} of the match, "
+        f"mean log-probability of the truth {sums[best] / len(asked):.3f}"
+    )
+    return dataclasses.replace(start, first_weight=first_weight, match_weight=match_weight)
 
 
 def main() -> None:

@@ -21,16 +21,18 @@ class Calibration:
     Attributes:
         retrieval_temperature: divides retrieval's leaf scores before the softmax over the map.
         zoom_weight: weight of each zoom level's score when added to retrieval's.
-        match_weight: weight of the geometric match's score against the first stage's log-probability.
-        effort: how much of the map the geometric match judges (see `Matcher.sweep`). 2,048 are the better half of a
-            city of 2 km where the heading is unknown, and 8 km where it is known.
+        first_weight: weight of the first stage's log-probability of a pose, beside the geometric match.
+        match_weight: weight of the geometric match's score of a pose.
+        effort: how much of the map the geometric match judges (see `Matcher.sweep`). 512 are the likeliest tenth of the
+            poses in a city of 2 km where the heading is unknown, and 12 square kilometres where it is known.
         candidates: in how many of the likeliest leaves it then looks for the exact pose.
     """
 
     retrieval_temperature: float = 1.0
     zoom_weight: float = 0.5
+    first_weight: float = 1.0
     match_weight: float = 1.0
-    effort: int = 2048
+    effort: int = 512
     candidates: int = 16
 
 

@@ -22,6 +22,8 @@ OFF_THE_MAP = -1e4
 """Score of positions where the camera cannot be."""
 TRANSFORM = 128
 """Side in cells of the pieces that a sweep transforms: large enough that little of it is overlap."""
+WITHIN_BIN = 2
+"""Headings tried in each azimuth bin where none is known: as close together as the match was trained for."""
 TILES_KEPT = 160
 """Spectra of this many tiles stay in memory, about a megabyte each: those of a city of 2 km."""
 
@@ -103,18 +105,22 @@ class Matcher:
             the log-sum-exp over the match's cells around each of retrieval's positions. NaN where it did not look.
         """
         tile, cells, across = self.tile, self.cells, self.model.config.positions_per_leaf
-        side, starts = tile * cells + 2 * self.head.radius, photo.polar_start_deg.astype(np.float64)
-        templates = template_spectrum(self._templates(photo, starts), side).resolve_conj().contiguous()
+        side, starts = tile * cells + 2 * self.head.radius, self._within_bins(photo)
+        count, tried = starts.shape
+        # (headings, tried in each, match_width, ...); all in one piece, since whole spectra are picked from it.
+        templates = template_spectrum(self._templates(photo, starts.ravel()), side).resolve_conj().contiguous()
+        templates = templates.reshape(count, tried, *templates.shape[2:])
         leaves, scores = [], []
         for number, headings in self._best(probability, max(1, effort)).items():
             spectrum = self._spectrum(number)[None, None]
             # `index_select` copies whole spectra; indexing with a list copies number by number.
-            some = templates.index_select(1, torch.tensor(headings, device=templates.device))
+            some = templates.index_select(0, torch.tensor(headings, device=templates.device)).flatten(0, 1)[None]
             found = correlate_spectra(some, spectrum, 2 * self.head.radius + 1)[0, :, 0]
             found = found * self.head.scale()
-            # (headings, and for rows as for columns: leaves, positions, cells)
-            found = found.reshape(-1, *2 * (tile, across, cells // across)).logsumexp((3, 6))
-            poses = np.full((tile**2, across**2, len(starts)), np.nan)
+            # (headings, tried in each, and for rows as for columns: leaves, positions, cells)
+            found = found.reshape(-1, tried, *2 * (tile, across, cells // across)).logsumexp((1, 4, 7))
+            found = found - math.log(tried)
+            poses = np.full((tile**2, across**2, count), np.nan)
             poses[..., headings] = found.permute(1, 3, 2, 4, 0).reshape(tile**2, across**2, -1).cpu().numpy()
             leaves.append(self._leaves(number))
             scores.append(poses)
@@ -128,6 +134,14 @@ class Matcher:
         if photo.heading_known:
             return photo.polar_start_deg.astype(np.float64)
         return np.linspace(0.0, 360.0, count, endpoint=False)
+
+    def _within_bins(self, photo: PhotoFeatures) -> Floats:
+        """Azimuths of a photo's left edge, degrees: for each of its headings those that are tried in its bin."""
+        starts = photo.polar_start_deg.astype(np.float64)[:, None]
+        if photo.heading_known:
+            return starts
+        steps = (np.arange(WITHIN_BIN) + 0.5) / WITHIN_BIN - 0.5
+        return np.asarray(starts + steps * self.model.config.bin_deg)
 
     def _templates(self, photo: PhotoFeatures, starts: Floats) -> Tensor:
         """(1, headings, match_width, side, side)."""
