@@ -23,8 +23,8 @@ class Calibration:
         zoom_weight: weight of each zoom level's score when added to retrieval's.
         first_weight: weight of the first stage's log-probability of a pose, beside the geometric match.
         match_weight: weight of the geometric match's score of a pose.
-        effort: how much of the map the geometric match judges (see `Matcher.sweep`). 512 are the likeliest tenth of the
-            poses in a city of 2 km where the heading is unknown, and 12 square kilometres where it is known.
+        effort: how much of the map the geometric match judges (see `Matcher.sweep`). 1,024 are the likeliest fifth of
+            the poses in a city of 2 km where the heading is unknown, and 25 square kilometres where it is known.
         candidates: in how many of the likeliest leaves it then looks for the exact pose.
     """
 
@@ -32,7 +32,7 @@ class Calibration:
     zoom_weight: float = 0.5
     first_weight: float = 1.0
     match_weight: float = 1.0
-    effort: int = 512
+    effort: int = 1024
     candidates: int = 16
 
 

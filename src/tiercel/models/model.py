@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +18,7 @@ from torch.nn import functional
 
 from tiercel.errors import TiercelError
 from tiercel.models.blocks import image_to_tensor
-from tiercel.models.config import Calibration, ModelConfig
+from tiercel.models.config import ModelConfig
 from tiercel.models.encoders import photo_encoder
 from tiercel.models.features import BlockFeatures, PhotoFeatures
 from tiercel.models.match import COLUMNS_PER_OUTPUT, MatchHead
@@ -64,7 +63,8 @@ class Model(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the sizes and weights, by which an atlas knows its model. Calibration does not change it."""
-        digest = hashlib.sha256(repr(dataclasses.replace(self.config, calibration=Calibration())).encode())
+        sizes = {name: value for name, value in vars(self.config).items() if name != "calibration"}
+        digest = hashlib.sha256(repr(sizes).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().to("cpu", torch.float16).numpy().tobytes())

@@ -26,7 +26,7 @@ FACTORS = (1, 2, 8, 32)
 """The orthophoto is kept at these multiples of the model's resolution: for match, retrieval, and the zoom levels."""
 SPARE_ROWS = 10
 """Rows above and below a model's strip that are rendered as well, for photos from tilted cameras."""
-VERSION = 3
+VERSION = 4
 """Raised when the simulator changes what it draws, so that stale arrays are rendered anew."""
 
 
