@@ -9,6 +9,7 @@ from tests.models.tiny import tiny_config
 from tiercel.errors import TiercelError
 from tiercel.models import Model, Strip, load_model, save_model
 from tiercel.models.encoders import PHOTO_ENCODERS, BackboneEncoder, CompactPhotoEncoder, photo_encoder
+from tiercel.models.match import RANGES
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 
@@ -100,7 +101,7 @@ def test_a_whole_model_on_a_backbone(backbone, tmp_path) -> None:
 def test_the_match_head_on_a_backbone(backbone) -> None:
     model = Model(tiny_config(photo_encoder=backbone, heads=("match",)))
     polar = model.match.polar(torch.zeros(1, 4, 64, 256), True)
-    assert polar.shape == (1, 4, 16, 64)
+    assert polar.shape == (1, 4, RANGES, 64)
 
 
 def test_an_encoder_that_is_none(tmp_path) -> None:
