@@ -17,7 +17,7 @@ METHOD_WORDS = {
     "global": "zooming, all leaves against each other",
     "retrieval": "retrieval",
     "fusion": "retrieval and zooming",
-    "sweep": "geometric match of all cells",
+    "sweep": "geometric match of the likeliest poses",
     "match": "the full pipeline: all together",
 }
 
