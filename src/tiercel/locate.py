@@ -233,7 +233,8 @@ class Locator:
         if photo.position is None:
             return fix
         x, y = self.atlas.frame.from_wgs84(photo.position.latitude, photo.position.longitude)
-        return replace(fix, gps=(float(x), float(y)))
+        # Far from the map its frame knows no distances.
+        return replace(fix, gps=(float(x), float(y))) if fix.tree.root.contains(x, y) else fix
 
     def fix(self, analysis: Analysis, name: str) -> Fix:
         """The fix that an analysis comes to."""

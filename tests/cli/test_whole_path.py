@@ -34,7 +34,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_geotiff(folder / "town.tif", blobs, Frame("EPSG:32633"), 500_000.0, 5_200_120.0, 0.5)
     small = ModelConfig(block_leaves=4, headings=8, ranges_m=(0.0, 9.0, 24.0))
     save_model(Model(small), folder / "model", "For tests.")
-    write_photo(folder / "corner.jpg", blobs[:120, :160], latitude=46.95, longitude=15.0, heading=20, field_of_view=70)
+    write_photo(
+        folder / "corner.jpg", blobs[:120, :160], latitude=46.954, longitude=15.0008, heading=20, field_of_view=70
+    )
     result = invoke("build", folder / "town.tif", "-o", folder / "town.atlas", "--model", folder / "model")
     assert result.exit_code == 0, result.stderr
     assert "16 cells of 31.25 m" in result.stdout
@@ -52,7 +54,7 @@ def test_a_photo_gets_a_fix_on_the_map(place: Path) -> None:
     assert list(answer)[: len(FIELDS)] == FIELDS
     assert answer["crs"] == "EPSG:32633"
     assert answer["radius_50_m"] <= answer["radius_90_m"] < 200
-    x, y = Frame("EPSG:32633").from_wgs84(46.95, 15.0)  # where the photo says it was taken, which had no part in it
+    x, y = Frame("EPSG:32633").from_wgs84(46.954, 15.0008)  # where the photo says it was taken, which had no part in it
     assert answer["gps_distance_m"] == pytest.approx(np.hypot(answer["x"] - x, answer["y"] - y), abs=0.1)
     latitude, longitude = Frame("EPSG:32633").to_wgs84(answer["x"], answer["y"])
     assert (answer["lat"], answer["lon"]) == pytest.approx((float(latitude), float(longitude)))
@@ -64,6 +66,16 @@ def test_out_holds_files_that_open(place: Path, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"corner.geojson", "corner.tif", "corner.png"}
     assert Image.open(tmp_path / "corner.png").width > 1000
     assert json.loads((tmp_path / "corner.geojson").read_text())["type"] == "FeatureCollection"
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(0.0, 105.0), (-46.95, -165.0), (47.0, 15.0)])
+def test_a_position_off_the_map_scores_nothing(place: Path, tmp_path: Path, latitude: float, longitude: float) -> None:
+    """Some lie where the map's frame has no coordinates at all."""
+    pixels = np.full((120, 160, 3), 90, np.uint8)
+    write_photo(tmp_path / "far.jpg", pixels, latitude=latitude, longitude=longitude, heading=20, field_of_view=70)
+    result = locate(place, tmp_path / "far.jpg", "--json", "--out", tmp_path / "fixes")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["gps_distance_m"] is None
 
 
 def test_building_again_is_nothing_to_do_and_another_map_is_refused(place: Path) -> None:

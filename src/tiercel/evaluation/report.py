@@ -12,7 +12,7 @@ from tiercel.training.card import METRICS
 
 METHOD_WORDS = {
     "chance": "chance",
-    "greedy": "zooming, greedy (as published)",
+    "greedy": "zooming, greedy (the published search)",
     "best_first": "zooming, exact best-first",
     "global": "zooming, all leaves against each other",
     "retrieval": "retrieval",

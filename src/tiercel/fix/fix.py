@@ -70,7 +70,7 @@ class Fix:
         tree: The tree whose leaves those are.
         steps: The squares zoomed through, the root first.
         gps: Easting and northing that the photo says it was taken at, metres, to score the answer by; None if it says
-            nothing.
+            nothing, or a place off the map.
     """
 
     photo: str
@@ -104,8 +104,8 @@ class Fix:
 
     @property
     def gps_distance_m(self) -> float | None:
-        """Metres from the best place to where the photo says it was taken; None if it says nothing of use."""
-        return None if self.gps is None else _finite(self.distance(*self.gps))
+        """Metres from the best place to `gps`."""
+        return None if self.gps is None else self.distance(*self.gps)
 
     def to_json(self) -> dict[str, Any]:
         """The answer without its heat map, as JSON types; unknown numbers are None."""

@@ -152,7 +152,7 @@ class _Product(torch.autograd.Function):
     """``einsum("bhcyx,bkcyx->bhkyx")``, where b may be 1 in the second.
 
     Channel by channel, with spectra left as they lie in memory: on a CPU a complex ``einsum`` becomes one tiny matrix
-    product for each frequency, and takes ten times as long.
+    product for each frequency, and takes much longer.
     """
 
     @staticmethod

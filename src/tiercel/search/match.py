@@ -24,7 +24,7 @@ TRANSFORM = 128
 """Side in cells of the pieces that a sweep transforms: large enough that little of it is overlap."""
 WITHIN_BIN = 2
 """Headings tried in each azimuth bin where none is known: as close together as the match was trained for."""
-TILES_KEPT = 160
+TILES_KEPT = 176
 """Spectra of this many tiles stay in memory, about a megabyte each: those of a city of 2 km."""
 
 

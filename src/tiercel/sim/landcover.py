@@ -44,7 +44,7 @@ def land_cover(world: World, cells: int) -> Bytes:
     kind = np.digitize(walls, (LOW_M, TALL_M)).astype(np.uint8) + LandCover.LOW_BUILDING
     house = (standing > 0) & (parts["facade"] != 8)[standing - 1]
     cover[house] = kind[standing - 1][house]
-    top = np.where(house, (parts["eave"])[standing - 1], -np.inf)
+    top = np.where(house, parts["eave"][standing - 1], -np.inf)
     plants = world.plants[world.plants["kind"] != Plant.BUSH]
     side = world.size / cells
     for plant in plants:

@@ -135,11 +135,10 @@ def _tilted(
     """
     height, width, rows = pixels.shape[1], pixels.shape[2] - 2 * config.columns_per_heading, len(tangent)
     per_column, per_row = 2 * np.pi / config.strip_columns, 2 * config.vertical_tangent / rows
-    relative = (np.arange(width) + 0.5 - middle[:, None, None]) * per_column
-    # In the picture plane, one focal length ahead; directions beyond it are under the mask anyway.
-    right = np.tan(np.clip(relative, -1.4, 1.4))
-    up = tangent[:, None] / np.cos(np.clip(relative, -1.4, 1.4))
-    right, up = np.broadcast_arrays(right, up)
+    # Directions so far aside that no pinhole sees them are under the mask anyway.
+    relative = np.clip((np.arange(width) + 0.5 - middle[:, None, None]) * per_column, -1.4, 1.4)
+    # In the picture plane, one focal length ahead.
+    right, up = np.broadcast_arrays(np.tan(relative), tangent[:, None] / np.cos(relative))
     pitch, roll = (angle[:, None, None] for angle in tilt.T)
     across, over = right * np.cos(roll) + up * np.sin(roll), up * np.cos(roll) - right * np.sin(roll)
     ahead, above = np.cos(pitch) - over * np.sin(pitch), np.sin(pitch) + over * np.cos(pitch)
