@@ -83,8 +83,8 @@ def build(
         _start(partial, manifest)
         work = _Work(basemap, model, manifest, partial, _Counter(manifest, model, progress))
         _build_leaves(work)
-        for level in range(manifest.tree.depth - manifest.sizes.zoom_levels, manifest.tree.depth):
-            _build_children(work, level)
+        for level in manifest.zoom_levels:
+            _build_children(work, level - 1)
         _build_overview(work)
         _publish(partial, folder)
     return Atlas.open(folder, model)
@@ -94,8 +94,7 @@ class _Counter:
     """Pieces done, of all pieces there are."""
 
     def __init__(self, manifest: Manifest, model: Model, callback: Progress | None) -> None:
-        tree, zoomed = manifest.zoom_tree, manifest.sizes.zoom_levels
-        squares = [tree.count(level) for level in range(tree.depth - zoomed, tree.depth)]
+        squares = [manifest.zoom_tree.count(level - 1) for level in manifest.zoom_levels]
         self.total = blocks_per_side(manifest, model) ** 2 + sum(-(-count // SQUARES_AT_ONCE) for count in squares)
         self.done = 0
         self._callback = callback

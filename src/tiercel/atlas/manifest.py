@@ -62,6 +62,7 @@ class Sizes(_Record):
     match_width: int
     zoom_width: int
     zoom_levels: int
+    zoom_lowest: int = 1
 
 
 class Manifest(_Record):
@@ -105,8 +106,14 @@ class Manifest(_Record):
                 match_width=config.match_width,
                 zoom_width=config.zoom_width,
                 zoom_levels=min(config.zoom_levels, tree.depth) if "zoom" in config.heads else 0,
+                zoom_lowest=config.zoom_lowest,
             ),
         )
+
+    @property
+    def zoom_levels(self) -> range:
+        """Levels of the tree, from the top, whose cells have zoom keys; none where the model has no zoom head."""
+        return range(self.tree.depth - self.sizes.zoom_levels + 1, self.tree.depth + 2 - self.sizes.zoom_lowest)
 
     @property
     def zoom_tree(self) -> ZoomTree:

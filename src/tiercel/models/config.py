@@ -47,7 +47,12 @@ class ModelConfig:
         heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``.
         leaf_m: Side of the smallest map cell.
         branching: Children along one side of a cell.
-        zoom_levels: Number of picks that the zoom head is trained for, counted from the leaves.
+        zoom_levels: Number of picks that zooming is trained for, counted from the leaves.
+        zoom_lowest: Level of the last pick that the zoom head makes by itself: 1 where its children are leaves. With 2,
+            leaves are told apart by retrieval's keys, as part of the same path.
+        zoom_keys: ``child`` where a child cell's key is made of what its own ground looks like, ``action`` where it is
+            made of the whole square's pooled feature, as by the class head over actions that was published.
+        zoom_reject: Whether the scores among the children of a square are normalised beside "not in this square".
         pixels_per_leaf: Overhead pixels along a leaf, as given to `Model.encode_block`.
         block_leaves: Leaves along the side of a block that is encoded at once.
         margin_leaves: Leaves of context on each side of a block.
@@ -76,6 +81,9 @@ class ModelConfig:
     leaf_m: float = 31.25
     branching: int = 4
     zoom_levels: int = 3
+    zoom_lowest: int = 1
+    zoom_keys: str = "child"
+    zoom_reject: bool = False
     pixels_per_leaf: int = 64
     block_leaves: int = 16
     margin_leaves: int = 4
