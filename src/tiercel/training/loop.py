@@ -78,7 +78,7 @@ def train(
                 f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder."
             )
     with state.main_process_first():
-        prepared = _prepare(recipe, Path(cities) if cities else folder / "cities", report)
+        prepared = prepare_data(recipe, Path(cities) if cities else folder / "cities", report)
     for one in wanted:
         if not _done(folder, one):
             train_stage(recipe, one, folder / one.name, prepared, report)
@@ -104,7 +104,8 @@ class Prepared:
     validation: list[TrainingCity]
 
 
-def _prepare(recipe: Recipe, folder: Path, report: Report) -> Prepared:
+def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
+    """Render the cities of a recipe, as far as they are not in the folder yet."""
     train_seeds = seeds("train", recipe.cities.train, recipe.cities.first)
     watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
     folder.mkdir(parents=True, exist_ok=True)
