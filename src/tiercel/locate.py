@@ -194,7 +194,8 @@ class Locator:
             TiercelError: The folder is no atlas, or was built for another model.
         """
         atlas = Atlas.open(folder)
-        return cls(atlas, load_model(model), basemap)
+        leaf_m = atlas.tree.side(atlas.tree.depth)
+        return cls(atlas, load_model(model).on_grid(leaf_m), basemap)
 
     @cached_property
     def retriever(self) -> Retriever:

@@ -51,6 +51,7 @@ def build(
     model: Model,
     folder: str | Path,
     *,
+    root: Square | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Atlas:
@@ -64,6 +65,7 @@ def build(
         basemap: The map.
         model: The model.
         folder: Where the atlas is to be.
+        root: Root of the tree; the smallest that covers the map, centred on it, if left out.
         overwrite: Whether an atlas of something else, or a damaged one, may be replaced.
         progress: Called with the number of pieces done and the number of all.
 
@@ -75,7 +77,7 @@ def build(
         KeyboardInterrupt: Ctrl-C, with a message that says how to go on.
     """
     folder = Path(folder).resolve()
-    manifest = Manifest.of(basemap, model)
+    manifest = Manifest.of(basemap, model, root)
     if _is_built(folder, manifest, overwrite):
         return Atlas.open(folder, model)
     partial = folder.with_name(folder.name + ".partial")

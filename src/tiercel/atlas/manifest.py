@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,10 +86,22 @@ class Manifest(_Record):
     sizes: Sizes
 
     @classmethod
-    def of(cls, basemap: Basemap, model: Model) -> Manifest:
-        """The manifest of the atlas of a map for a model."""
+    def of(cls, basemap: Basemap, model: Model, root: Square | None = None) -> Manifest:
+        """The manifest of the atlas of a map for a model.
+
+        Args:
+            basemap: The map.
+            model: The model.
+            root: Root of the tree, for one that does not follow from the map's bounds.
+
+        Raises:
+            TiercelError: the model's leaves do not divide the root.
+        """
         config = model.config
-        tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
+        if root is None:
+            tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
+        else:
+            tree = tree_of(root, config.leaf_m, config.branching)
         return cls(
             format=FORMAT,
             map=MapRecord(name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()),
@@ -162,6 +175,21 @@ class Manifest(_Record):
             return cls.model_validate(content)
         except ValidationError:
             raise TiercelError(f"{folder / FILE} is damaged; build the atlas again with --overwrite.") from None
+
+
+def tree_of(root: Square, leaf_m: float, branching: int) -> ZoomTree:
+    """The tree of a given root with leaves of a given side.
+
+    Raises:
+        TiercelError: the leaves do not divide it.
+    """
+    depth = max(1, round(math.log(root.side / leaf_m, branching)))
+    if abs(leaf_m * branching**depth - root.side) > _SLACK * leaf_m:
+        raise TiercelError(
+            f"A square of {root.side:g} m cannot be divided into {branching} x {branching} again and again down to "
+            f"cells of {leaf_m:g} m; give cells of {root.side / branching**depth:g} m."
+        )
+    return ZoomTree(root, branching, depth)
 
 
 def fit_tree(bounds: tuple[float, float, float, float], leaf_m: float, branching: int) -> ZoomTree:

@@ -70,6 +70,22 @@ class Model(nn.Module):
             digest.update(value.detach().to("cpu", torch.float16).numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def on_grid(self, leaf_m: float) -> Model:
+        """The same network for a tree with leaves of another size (see `ModelConfig.on_grid`); this one if it is that.
+
+        Args:
+            leaf_m: Side of a leaf in metres.
+
+        Raises:
+            TiercelError: the network cannot be laid on such leaves.
+        """
+        config = self.config.on_grid(leaf_m)
+        if config is self.config:
+            return self
+        model = Model(config)
+        model.load_state_dict(self.state_dict())
+        return model.eval().to(self.device)
+
     def strip(self, photo: Photo, *, use_heading: bool = True) -> Strip:
         """The photo as the model's strip; its heading is used when it has one."""
         heading = photo.heading.value if use_heading and photo.heading is not None else None
