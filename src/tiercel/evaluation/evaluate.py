@@ -21,7 +21,7 @@ from tiercel.locate import Analysis, Locator
 from tiercel.maps import open_map
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import Posterior, beam
+from tiercel.search import BottomUp, Posterior, beam, greedy
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -29,7 +29,10 @@ RADII_M = (40, 50, 100)
 RIGHT_M = 50.0
 """Within this distance an answer counts as the right place; errors in metres and degrees are taken over these."""
 MAP_FILE = "city.tif"
-METHODS = ("greedy", "beam4", "beam16", "best_first", "global", "retrieval", "fusion", "sweep", "match")
+METHODS = (
+    *("greedy", "beam4", "beam16", "best_first", "bottom_up", "global"),
+    *("retrieval", "fusion", "sweep", "match"),
+)
 """All methods in the order of tables; a model is measured by those that its heads allow."""
 
 
@@ -161,6 +164,8 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
         for width in (4, 16):
             found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom, width).leaves[0]), False)
         found["best_first"] = leaf_answer(int(analysis.zoom_best_first.leaves[0]), False)
+        bottom_up = BottomUp(tree, analysis.zoom_global.log_probability)
+        found["bottom_up"] = leaf_answer(int(greedy(bottom_up).leaves[0]), False)
         found["global"] = leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global)
     if "retrieval" in heads:
         found["retrieval"] = leaf_answer(analysis.retrieval.best, True, analysis.retrieval)
