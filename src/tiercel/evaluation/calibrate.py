@@ -1,22 +1,24 @@
-"""Fitting a model's few calibration numbers on validation cities: how much each method's word weighs.
+"""Fitting a model's calibration numbers on validation cities: what each method's word weighs, and how far to trust it.
 
-All are chosen by the mean log-probability of the cell that holds the truth (a proper score: being sure and wrong costs
-most), over panoramas and photos with heading known and unknown alike.
+The weights are chosen by the mean log-probability of the cell that holds the truth (a proper score: being sure and
+wrong costs most), over panoramas and photos with heading known and unknown alike; the rest is fitted in `honesty`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel.datasets import SimulatedSample
 from tiercel.evaluation.evaluate import prepare
-from tiercel.evaluation.protocol import Protocol
+from tiercel.evaluation.honesty import fit_honesty, gather_evidence
+from tiercel.evaluation.protocol import QUERIES, Protocol
 from tiercel.geo import ZoomTree
 from tiercel.locate import Locator
 from tiercel.models import Calibration, load_model
@@ -54,7 +56,9 @@ def calibrate(
     model: str | Path,
     *,
     cities: int = 2,
+    region_cities: int = 16,
     photos: int = 60,
+    keep_weights: bool = False,
     work: Path | str = "runs/calibration",
     report: Callable[[str], None] = print,
 ) -> Calibration:
@@ -62,8 +66,11 @@ def calibrate(
 
     Args:
         model: A checkpoint folder.
-        cities: How many validation cities.
+        cities: How many validation cities for the weights of the methods, which need few.
+        region_cities: How many for the temperatures and the regions, which need many: coverage to within 3 points of a
+            hundred asks for a thousand queries of each kind.
         photos: Photos of each kind in each.
+        keep_weights: Leave the weights as they stand in the file, and fit the rest.
         work: Where cities and atlases are kept.
         report: Told a line now and then.
 
@@ -71,22 +78,52 @@ def calibrate(
         What was chosen.
     """
     folder = Path(model)
-    loaded = load_model(folder)
-    protocol = Protocol("validation", "validation", tuple(seeds_of("validation", cities, first=10)), photos)
-    ready = [prepare(loaded, protocol, seed, Path(work), report) for seed in protocol.seeds]
-    asked: list[tuple[Locator, Photo, int]] = []
-    for locator, samples in ready:
-        tree = locator.atlas.tree
-        for query in protocol.queries:
-            for sample in (s for s in samples if s.kind == query.kind):
-                photo = Photo.open(sample.file)
-                photo = photo if query.north_known else dataclasses.replace(photo, heading=None)
-                row, col = tree.cell_at(sample.x, sample.y, tree.depth)
-                asked.append((locator, photo, int(tree.flat(tree.depth, row, col))))
-    first = _first_stage([_sheet(*one) for one in asked], asked[0][0].atlas.tree, report)
-    chosen = _final_weights(folder, loaded.config.calibration, first, asked, report)
+    asking = _Asking(folder, photos, Path(work), report)
+    if not keep_weights:
+        _fit_weights(folder, list(asking.queries(cities)), report)
+    before = load_model(folder).config.calibration
+    evidence = []
+    for number, (locator, photo, sample) in enumerate(asking.queries(region_cities), 1):
+        evidence.append(gather_evidence(locator.analyse(photo), sample.x, sample.y))
+        if number % photos == 0:
+            report(f"temperatures and regions: {number} of {region_cities * photos * len(QUERIES)} queries")
+    chosen = fit_honesty(before, evidence)
+    report(f"temperatures {chosen.sibling_temperatures} among siblings, {chosen.global_temperature} over all leaves")
     save_calibration(folder, chosen)
     return chosen
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks validation queries."""
+
+    folder: Path
+    photos: int
+    work: Path
+    report: Callable[[str], None]
+
+    def queries(self, cities: int) -> Iterator[tuple[Locator, Photo, SimulatedSample]]:
+        """City by city, every photo as every kind of query, with the numbers that the model's file holds now."""
+        model = load_model(self.folder)
+        protocol = Protocol("validation", "validation", tuple(seeds_of("validation", cities, first=10)), self.photos)
+        for seed in protocol.seeds:
+            locator, samples = prepare(model, protocol, seed, self.work, self.report)
+            for query in protocol.queries:
+                for sample in (s for s in samples if s.kind == query.kind):
+                    photo = Photo.open(sample.file)
+                    yield locator, photo if query.north_known else dataclasses.replace(photo, heading=None), sample
+
+
+def _fit_weights(
+    folder: Path, asked: Sequence[tuple[Locator, Photo, SimulatedSample]], report: Callable[[str], None]
+) -> None:
+    """How much each method's word weighs, into the model's file."""
+    tree = asked[0][0].atlas.tree
+    truths = [int(tree.flat(tree.depth, *tree.cell_at(sample.x, sample.y, tree.depth))) for _, _, sample in asked]
+    known = [(locator, photo, truth) for (locator, photo, _), truth in zip(asked, truths, strict=True)]
+    first = _first_stage([_sheet(*one) for one in known], tree, report)
+    before = load_model(folder).config.calibration
+    save_calibration(folder, _final_weights(folder, before, first, known, report))
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
@@ -159,10 +196,13 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description="Fit a model's calibration numbers on validation cities.")
     parser.add_argument("model", type=Path, help="checkpoint folder")
-    parser.add_argument("--cities", type=int, default=2)
+    parser.add_argument("--cities", type=int, default=2, help="validation cities for the weights")
+    parser.add_argument("--region-cities", type=int, default=16, help="validation cities for the rest")
     parser.add_argument("--photos", type=int, default=60, help="photos of each kind in each city")
+    parser.add_argument("--keep-weights", action="store_true", help="leave the weights, fit temperatures and regions")
+    parser.add_argument("--work", type=Path, default=Path("runs/calibration"), help="where cities and atlases are kept")
     given = parser.parse_args()
-    print(calibrate(given.model, cities=given.cities, photos=given.photos))
+    print(calibrate(**vars(given)))
 
 
 __all__ = ["calibrate", "save_calibration"]

@@ -16,12 +16,13 @@ from tiercel.datasets import SimulatedSample, simulate
 from tiercel.errors import TiercelError
 from tiercel.evaluation.metrics import Measured, chance_within, heading_error, median, recall_within
 from tiercel.evaluation.protocol import UNSEEN, Protocol, Query
+from tiercel.evaluation.reliability import Judged, MakeRow, judge, reliability_rows
 from tiercel.evaluation.results import Row, machine, write_rows
 from tiercel.locate import Analysis, Locator
 from tiercel.maps import open_map
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import Posterior
+from tiercel.search import Region
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -51,10 +52,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answered:
-    """All methods' answers to one query, and the seconds that the full pipeline took."""
+    """All methods' answers to one query, the seconds that the full pipeline took, and how sure the answers were."""
 
     answers: dict[str, Answer]
     seconds: float
+    judged: Judged
 
 
 def evaluate(
@@ -63,6 +65,7 @@ def evaluate(
     seeds: Sequence[int] | None = None,
     photos: int | None = None,
     out: Path | str | None = "results/locate.json",
+    calibration: Path | str | None = None,
     work: Path | str = "runs/evaluation",
     protocol: Protocol = UNSEEN,
     report: Report = print,
@@ -74,6 +77,7 @@ def evaluate(
         seeds: Seeds of the cities, instead of the protocol's. Seeds that train are refused.
         photos: Photos of each kind in each city, instead of the protocol's.
         out: File of rows to write; None for none.
+        calibration: File of rows about how honest the probabilities and regions are to write; None for none.
         work: Where cities and atlases are kept, to be used again.
         protocol: What is measured.
         report: Told a line now and then.
@@ -107,6 +111,9 @@ def evaluate(
     rows = list(_rows(protocol, answered, chances, locators, command))
     if out is not None:
         write_rows(Path(out), rows)
+    if calibration is not None:
+        judged = {query: [one.judged for one in some] for query, some in answered.items()}
+        write_rows(Path(calibration), list(reliability_rows(judged, _row_maker(protocol, command))))
     return rows
 
 
@@ -134,36 +141,32 @@ def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Quer
         analysis = locator.analyse(photo)
         _ = analysis.matches
         seconds = time.perf_counter() - started
-        yield Answered(answers(analysis, sample), seconds)
+        yield Answered(answers(analysis, sample), seconds, judge(analysis, sample.x, sample.y))
 
 
 def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
     """Each method's answer, compared with the truth."""
     tree = analysis.locator.atlas.tree
 
-    def leaf_answer(leaf: int, heading: bool, regions: Posterior | None = None) -> Answer:
+    def leaf_answer(leaf: int, heading: bool, region: Region | None = None) -> Answer:
         x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
         azimuth = analysis.poses.best_heading(leaf) if heading else float("nan")
-        error = float(np.hypot(float(x) - sample.x, float(y) - sample.y))
-        inside = (None, None) if regions is None else tuple(error <= regions.radius(share) for share in (0.5, 0.9))
+        return compared(float(x), float(y), azimuth, region)
+
+    def compared(x: float, y: float, azimuth: float, region: Region | None) -> Answer:
+        error = float(np.hypot(x - sample.x, y - sample.y))
+        inside = (None, None) if region is None else tuple(error <= region.radius(share) for share in (0.5, 0.9))
         return Answer(error, float(heading_error(azimuth, sample.heading)), *inside)
 
-    matches, final = analysis.matches, analysis.final
-    x, y = float(matches.x[0]), float(matches.y[0])
-    error = float(np.hypot(x - sample.x, y - sample.y))
-    matched = Answer(
-        error,
-        float(heading_error(matches.heading[0], sample.heading)),
-        error <= final.radius(0.5, (x, y)),
-        error <= final.radius(0.9, (x, y)),
-    )
+    best = analysis.matches
+    matched = compared(float(best.x[0]), float(best.y[0]), float(best.heading[0]), analysis.region("match"))
     return {
         "greedy": leaf_answer(int(analysis.zoom_greedy.leaves[0]), False),
         "best_first": leaf_answer(int(analysis.zoom_best_first.leaves[0]), False),
-        "global": leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global),
-        "retrieval": leaf_answer(analysis.retrieval.best, True, analysis.retrieval),
-        "fusion": leaf_answer(analysis.first.best, True, analysis.first),
-        "sweep": leaf_answer(analysis.match_alone.best, False, analysis.match_alone),
+        "global": leaf_answer(analysis.zoom_global.best, False, analysis.region("global")),
+        "retrieval": leaf_answer(analysis.retrieval.best, True, analysis.region("retrieval")),
+        "fusion": leaf_answer(analysis.first.best, True, analysis.region("fusion")),
+        "sweep": leaf_answer(analysis.match_alone.best, False, analysis.region("sweep")),
         "match": matched,
     }
 
@@ -175,11 +178,10 @@ def _rows(
     locators: Sequence[Locator],
     command: str,
 ) -> Iterator[Row]:
-    here = machine()
+    make = _row_maker(protocol, command)
 
     def row(metric: str, query: Query, method: str, unit: str, measured: Measured) -> Row:
-        name = f"{metric}/{query.name}/{protocol.area}/{method}"
-        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, protocol.seeds, here, command)
+        return make(metric, query.name, method, unit, measured)
 
     for query in protocol.queries:
         for radius in RADII_M:
@@ -202,6 +204,17 @@ def _rows(
                 if inside[0] is not None:
                     yield row(f"inside_{share}", query, method, "%", recall_within(1.0 - np.array(inside, float), 0.5))
         yield row("seconds", query, "match", "s", median([one.seconds for one in answered[query.name]]))
+
+
+def _row_maker(protocol: Protocol, command: str) -> MakeRow:
+    """Makes rows from metric, name of the query, method, unit and what was measured."""
+    here = machine()
+
+    def make(metric: str, query: str, method: str, unit: str, measured: Measured) -> Row:
+        name = f"{metric}/{query}/{protocol.area}/{method}"
+        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, protocol.seeds, here, command)
+
+    return make
 
 
 def _chance(
