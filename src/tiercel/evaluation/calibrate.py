@@ -7,9 +7,13 @@ wrong costs most), over panoramas and photos with heading known and unknown alik
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +21,8 @@ from numpy.typing import NDArray
 
 from tiercel.datasets import SimulatedSample
 from tiercel.evaluation.evaluate import prepare
-from tiercel.evaluation.honesty import fit_honesty, gather_evidence
-from tiercel.evaluation.protocol import QUERIES, Protocol
+from tiercel.evaluation.honesty import Evidence, fit_honesty, gather
+from tiercel.evaluation.protocol import Protocol
 from tiercel.geo import ZoomTree
 from tiercel.locate import Locator
 from tiercel.models import Calibration, load_model
@@ -58,6 +62,7 @@ def calibrate(
     cities: int = 2,
     region_cities: int = 16,
     photos: int = 60,
+    jobs: int = 1,
     keep_weights: bool = False,
     work: Path | str = "runs/calibration",
     report: Callable[[str], None] = print,
@@ -70,6 +75,7 @@ def calibrate(
         region_cities: How many for the temperatures and the regions, which need many: coverage to within 3 points of a
             hundred asks for a thousand queries of each kind.
         photos: Photos of each kind in each.
+        jobs: Cities asked at once, each by a process.
         keep_weights: Leave the weights as they stand in the file, and fit the rest.
         work: Where cities and atlases are kept.
         report: Told a line now and then.
@@ -78,19 +84,16 @@ def calibrate(
         What was chosen.
     """
     folder = Path(model)
+    chosen = seeds_of("validation", max(cities, region_cities), first=10)
     asking = _Asking(folder, photos, Path(work), report)
     if not keep_weights:
-        _fit_weights(folder, list(asking.queries(cities)), report)
-    before = load_model(folder).config.calibration
-    evidence = []
-    for number, (locator, photo, sample) in enumerate(asking.queries(region_cities), 1):
-        evidence.append(gather_evidence(locator.analyse(photo), sample.x, sample.y))
-        if number % photos == 0:
-            report(f"temperatures and regions: {number} of {region_cities * photos * len(QUERIES)} queries")
-    chosen = fit_honesty(before, evidence)
-    report(f"temperatures {chosen.sibling_temperatures} among siblings, {chosen.global_temperature} over all leaves")
-    save_calibration(folder, chosen)
-    return chosen
+        _fit_weights(folder, [query for seed in chosen[:cities] for query in asking.queries(seed)], report)
+    with ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+        evidence = list((pool.map if pool else map)(asking.evidence, chosen[:region_cities]))
+    fitted = fit_honesty(load_model(folder).config.calibration, evidence)
+    report(f"temperatures {fitted.sibling_temperatures} among siblings, {fitted.global_temperature} over all leaves")
+    save_calibration(folder, fitted)
+    return fitted
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,30 @@ class _Asking:
     work: Path
     report: Callable[[str], None]
 
-    def queries(self, cities: int) -> Iterator[tuple[Locator, Photo, SimulatedSample]]:
-        """City by city, every photo as every kind of query, with the numbers that the model's file holds now."""
+    def queries(self, seed: int) -> Iterator[tuple[Locator, Photo, SimulatedSample]]:
+        """Every photo of a city as every kind of query, with the numbers that the model's file holds now."""
+        protocol = Protocol("validation", "validation", (seed,), self.photos)
+        locator, samples = prepare(load_model(self.folder), protocol, seed, self.work, self.report)
+        for query in protocol.queries:
+            for sample in (s for s in samples if s.kind == query.kind):
+                photo = Photo.open(sample.file)
+                yield locator, photo if query.north_known else dataclasses.replace(photo, heading=None), sample
+
+    def evidence(self, seed: int) -> Evidence:
+        """What temperatures and regions are fitted to in one city; kept beside it, to go on after an interruption."""
         model = load_model(self.folder)
-        protocol = Protocol("validation", "validation", tuple(seeds_of("validation", cities, first=10)), self.photos)
-        for seed in protocol.seeds:
-            locator, samples = prepare(model, protocol, seed, self.work, self.report)
-            for query in protocol.queries:
-                for sample in (s for s in samples if s.kind == query.kind):
-                    photo = Photo.open(sample.file)
-                    yield locator, photo if query.north_known else dataclasses.replace(photo, heading=None), sample
+        # Temperatures and regions do not bear on what is gathered.
+        weights = dataclasses.replace(
+            model.config.calibration, sibling_temperatures=(), global_temperature=1.0, regions={}
+        )
+        digest = hashlib.sha256(f"{model.fingerprint} {weights} {self.photos} {seed}".encode()).hexdigest()[:16]
+        kept = self.work / f"evidence-{digest}.npz"
+        if not kept.is_file():
+            found = gather((locator.analyse(photo), s.x, s.y) for locator, photo, s in self.queries(seed))
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            found.save(kept)
+        self.report(f"city {seed}: asked")
+        return Evidence.load(kept)
 
 
 def _fit_weights(
@@ -199,6 +216,7 @@ def main() -> None:
     parser.add_argument("--cities", type=int, default=2, help="validation cities for the weights")
     parser.add_argument("--region-cities", type=int, default=16, help="validation cities for the rest")
     parser.add_argument("--photos", type=int, default=60, help="photos of each kind in each city")
+    parser.add_argument("--jobs", type=int, default=1, help="cities asked at once, each by a process")
     parser.add_argument("--keep-weights", action="store_true", help="leave the weights, fit temperatures and regions")
     parser.add_argument("--work", type=Path, default=Path("runs/calibration"), help="where cities and atlases are kept")
     given = parser.parse_args()

@@ -8,13 +8,14 @@ each kind of query by itself, so that each holds what it says and not only all o
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel.geo import Square, ZoomTree
 from tiercel.locate import Analysis
 from tiercel.models import Calibration, RegionFit
 from tiercel.search import Disc, Posterior, posterior
@@ -25,94 +26,116 @@ TEMPERATURES = np.geomspace(0.1, 20.0, 160)
 """Tried for siblings and for the whole tree."""
 _LEAST_STEP = 1e-6
 
-Numbers = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is needed of one validation query.
+    """What is needed of n validation queries on one map.
 
     Attributes:
-        kind: See `Analysis.kind`.
-        at: True easting and northing, metres.
-        families: For each scored level from the leaves upwards, the scores of the children of the right parent.
-        picks: The right child of each.
-        zoom: The zoom head's answer at temperature 1.
-        match: The full pipeline's answer.
-        matched: The place that the full pipeline names.
+        kind: (n,) names, see `Analysis.kind`.
+        at: (n, 2) true easting and northing, metres.
+        families: (n, levels, g * g) scores of the right parents' children, at each scored level, leaves first.
+        picks: (n, levels) the right child of each.
+        zoom: (n, leaves) log-probabilities by the zoom head at temperature 1.
+        match: (n, leaves) log-probabilities by the full pipeline.
+        matched: (n, 2) the place that the full pipeline names.
+        root: (5,) easting, northing and side of the tree's root, its branching and depth.
     """
+
+    kind: NDArray[np.str_]
+    at: Floats
+    families: Singles
+    picks: NDArray[np.int64]
+    zoom: Singles
+    match: Singles
+    matched: Floats
+    root: Floats
+
+    @property
+    def tree(self) -> ZoomTree:
+        """The map's tree."""
+        x, y, side, branching, depth = self.root.tolist()
+        return ZoomTree(Square(x, y, side), int(branching), int(depth))
+
+    def save(self, path: Path) -> None:
+        """Write as NPZ, in one step."""
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **vars(self))
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Evidence:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            return cls(**stored)
+
+
+@dataclass(frozen=True, eq=False)
+class _Query:
+    """One query of an `Evidence`."""
 
     kind: str
     at: tuple[float, float]
-    families: tuple[Numbers, ...]
-    picks: tuple[int, ...]
+    truth: int
     zoom: Posterior
     match: Posterior
     matched: tuple[float, float]
 
 
-def gather_evidence(analysis: Analysis, x: float, y: float) -> Evidence:
-    """Of a query whose photo was taken at an easting and a northing, metres."""
-    tree, policy = analysis.locator.atlas.tree, analysis.zoom
-    path = tree.path(tree.depth, *tree.cell_at(x, y, tree.depth))
-    families, picks = [], []
-    for level in range(tree.depth, max(0, tree.depth - len(analysis.photo.zoom)), -1):
-        row, col = tree.from_path(path[None, : level - 1])
-        families.append(policy.child_scores(level - 1, row, col)[0].astype(np.float64))
-        picks.append(int(path[level - 1]))
-    matched = (float(analysis.matches.x[0]), float(analysis.matches.y[0]))
-    return Evidence(analysis.kind, (x, y), tuple(families), tuple(picks), posterior(policy), analysis.final, matched)
+def gather(queries: Iterable[tuple[Analysis, float, float]]) -> Evidence:
+    """Evidence from analyses of photos on one map, each with its true easting and northing in metres."""
+    parts: list[dict[str, object]] = []
+    for analysis, x, y in queries:
+        tree, policy, best = analysis.locator.atlas.tree, analysis.zoom, analysis.matches
+        path = tree.path(tree.depth, *tree.cell_at(x, y, tree.depth))
+        levels = range(tree.depth, max(0, tree.depth - len(analysis.photo.zoom)), -1)
+        parents = [(level - 1, *tree.from_path(path[None, : level - 1])) for level in levels]
+        parts.append(
+            {
+                "kind": analysis.kind,
+                "at": (x, y),
+                "families": np.array([policy.child_scores(*parent)[0] for parent in parents], np.float32),
+                "picks": np.array([path[level - 1] for level in levels], np.int64),
+                "zoom": posterior(policy).log_probability,
+                "match": analysis.final.log_probability,
+                "matched": (float(best.x[0]), float(best.y[0])),
+            }
+        )
+    root = np.array([tree.root.x, tree.root.y, tree.root.side, tree.branching, tree.depth])
+    return Evidence(**{name: np.array([part[name] for part in parts]) for name in parts[0]}, root=root)
 
 
 def fit_honesty(before: Calibration, evidence: Sequence[Evidence]) -> Calibration:
     """The calibration with temperatures and regions fitted to validation queries; its other numbers stay."""
-    levels = range(min(len(one.families) for one in evidence))
-    siblings = tuple(
-        fit_temperature([one.families[level] for one in evidence], [one.picks[level] for one in evidence])
-        for level in levels
-    )
-    tree = evidence[0].zoom.tree
-    truths = [int(tree.flat(tree.depth, *tree.cell_at(*one.at, tree.depth))) for one in evidence]
-    whole = fit_temperature([one.zoom.log_probability for one in evidence], truths) if levels else 1.0
-    by_kind: dict[str, list[Evidence]] = defaultdict(list)
-    for one in evidence:
-        by_kind[one.kind].append(one)
-    regions = {f"match/{kind}": _match_region(some) for kind, some in sorted(by_kind.items())}
-    regions |= {f"global/{kind}": _global_region(some, whole) for kind, some in sorted(by_kind.items())}
+    families, picks = (np.concatenate(part) for part in zip(*((e.families, e.picks) for e in evidence), strict=True))
+    siblings = tuple(fit_temperature(families[:, level], picks[:, level]) for level in range(picks.shape[1]))
+    queries = [query for some in evidence for query in _queries(some)]
+    zoom = np.stack([query.zoom.log_probability for query in queries])
+    whole = fit_temperature(zoom, np.array([query.truth for query in queries])) if siblings else 1.0
+    regions: dict[str, RegionFit] = {}
+    for kind in sorted({query.kind for query in queries}):
+        some = [query for query in queries if query.kind == kind]
+        regions[f"match/{kind}"] = _match_region(some)
+        regions[f"global/{kind}"] = _global_region(some, whole)
     return dataclasses.replace(before, sibling_temperatures=siblings, global_temperature=whole, regions=regions)
 
 
-def fit_temperature(scores: Sequence[NDArray[np.floating]], truths: Sequence[int]) -> float:
+def fit_temperature(scores: NDArray[np.floating], truths: NDArray[np.int64]) -> float:
     """The temperature that makes the truths likeliest (Guo et al. 2017).
 
     Args:
-        scores: For each query (k,) scores on a logarithmic scale; minus infinity where not covered.
-        truths: The right one of each.
+        scores: (n, k) scores on a logarithmic scale; minus infinity where not covered.
+        truths: (n,) the right one of each.
     """
-    values, right = np.stack(scores), np.asarray(truths)
-    rows = np.arange(len(right))
+    rows = np.arange(len(truths))
     losses = []
     for temperature in TEMPERATURES:
-        tempered = values / values.dtype.type(temperature)
-        losses.append(np.mean(log_sum_exp(tempered) - tempered[rows, right], dtype=np.float64))
+        tempered = scores / scores.dtype.type(temperature)
+        losses.append(np.mean(log_sum_exp(tempered) - tempered[rows, truths], dtype=np.float64))
     return round(float(TEMPERATURES[int(np.argmin(losses))]), 4)
-
-
-def _match_region(some: Sequence[Evidence]) -> RegionFit:
-    errors = np.array([np.hypot(one.at[0] - one.matched[0], one.at[1] - one.matched[1]) for one in some])
-    tree = some[0].match.tree
-    right = errors <= tree.side(tree.depth)
-    scale = round(float(np.median(errors[right])), 3) if right.any() else 0.0
-    discs = [Disc(one.match.tree, one.match.probability, one.matched, scale) for one in some]
-    return RegionFit(scale, fit_shares([disc.mass(error) for disc, error in zip(discs, errors, strict=True)]))
-
-
-def _global_region(some: Sequence[Evidence], temperature: float) -> RegionFit:
-    answers = [one.zoom.tempered(temperature) for one in some]
-    errors = [
-        float(np.hypot(one.at[0] - a.centre[0], one.at[1] - a.centre[1])) for one, a in zip(some, answers, strict=True)
-    ]
-    return RegionFit(0.0, fit_shares([a.mass_within(error) for a, error in zip(answers, errors, strict=True)]))
 
 
 def fit_shares(masses: Sequence[float]) -> tuple[float, ...]:
@@ -130,4 +153,34 @@ def fit_shares(masses: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(float(share), 6) for share in np.clip(grown, steps, 1.0 - steps[::-1]))
 
 
-__all__ = ["Evidence", "fit_honesty", "fit_shares", "fit_temperature", "gather_evidence"]
+def _queries(evidence: Evidence) -> Iterable[_Query]:
+    tree = evidence.tree
+    truths = tree.flat(tree.depth, *tree.cell_at(evidence.at[:, 0], evidence.at[:, 1], tree.depth))
+    for row, kind in enumerate(evidence.kind.tolist()):
+        zoom, match = (Posterior(tree, logs[row]) for logs in (evidence.zoom, evidence.match))
+        at, matched = (tuple(places[row].tolist()) for places in (evidence.at, evidence.matched))
+        yield _Query(kind, at, int(truths[row]), zoom, match, matched)
+
+
+def _match_region(some: Sequence[_Query]) -> RegionFit:
+    errors = np.array([_distance(query.at, query.matched) for query in some])
+    tree = some[0].match.tree
+    right = errors <= tree.side(tree.depth)
+    scale = round(float(np.median(errors[right])), 3) if right.any() else 0.0
+    discs = [Disc(query.match.tree, query.match.probability, query.matched, scale) for query in some]
+    return RegionFit(scale, fit_shares([disc.mass(error) for disc, error in zip(discs, errors, strict=True)]))
+
+
+def _global_region(some: Sequence[_Query], temperature: float) -> RegionFit:
+    masses = []
+    for query in some:
+        answer = query.zoom.tempered(temperature)
+        masses.append(answer.mass_within(_distance(query.at, answer.centre)))
+    return RegionFit(0.0, fit_shares(masses))
+
+
+def _distance(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return float(np.hypot(one[0] - other[0], one[1] - other[1]))
+
+
+__all__ = ["Evidence", "fit_honesty", "fit_shares", "fit_temperature", "gather"]
