@@ -155,8 +155,11 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
 
     def compared(x: float, y: float, azimuth: float, region: Region | None) -> Answer:
         error = float(np.hypot(x - sample.x, y - sample.y))
-        inside = (None, None) if region is None else tuple(error <= region.radius(share) for share in (0.5, 0.9))
-        return Answer(error, float(heading_error(azimuth, sample.heading)), *inside)
+        turned = float(heading_error(azimuth, sample.heading))
+        if region is None:
+            return Answer(error, turned)
+        mass = region.mass_within(error)  # the smallest share whose region reaches the truth
+        return Answer(error, turned, mass <= 0.5, mass <= 0.9)
 
     best = analysis.matches
     matched = compared(float(best.x[0]), float(best.y[0]), float(best.heading[0]), analysis.region("match"))
