@@ -15,6 +15,7 @@ from tiercel.fix import Candidate, Fix
 from tiercel.geo import Square
 from tiercel.maps import Basemap
 from tiercel.models import Model, PhotoFeatures, RegionFit, load_model
+from tiercel.models.model import polar_columns
 from tiercel.photos import Photo
 from tiercel.search import (
     Descent,
@@ -184,8 +185,8 @@ class Analysis:
     @property
     def kind(self) -> str:
         """What is known of the photo, by which regions are calibrated: such as ``panorama`` or ``photo_north``."""
-        half = (self.photo.headings_deg[0] - self.photo.polar_start_deg[0]) % 360.0
-        return ("panorama" if half >= WIDE_DEG / 2 else "photo") + ("_north" if self.photo.heading_known else "")
+        wide = self.photo.polar.shape[-1] >= WIDE_DEG / 360.0 * polar_columns(self.locator.model.config)
+        return ("panorama" if wide else "photo") + ("_north" if self.photo.heading_known else "")
 
     def region(self, method: str, *, calibrated: bool = True) -> Region:
         """The circles around a method's answer that hold the truth as often as they say.

@@ -81,6 +81,7 @@ def test_the_temperature_of_scores_that_are_too_sure() -> None:
     truths = np.array([rng.choice(5, p=p) for p in odds])
     for sure in (0.5, 1.0, 3.0):
         assert fit_temperature(sure * honest, truths) == pytest.approx(sure, rel=0.08)
+    assert fit_temperature(np.where(np.isfinite(honest), 0.0, -np.inf), truths) == 1.0
 
 
 def test_shares_are_quantiles_and_always_grow() -> None:

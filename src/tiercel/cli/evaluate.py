@@ -50,7 +50,7 @@ def evaluate(
     from tiercel.evaluation import render, write_into_card
 
     evaluate_model(model, seeds=seeds, photos=photos, out=out, calibration=calibration, report=say)
-    tables = render(out)
+    tables = render(out, calibration)
     if page:
         page.write_text(tables, encoding="utf-8")
     if card:

@@ -22,8 +22,10 @@ from tiercel.search import Disc, Posterior, posterior
 from tiercel.search.disc import KNOTS
 from tiercel.search.policy import log_sum_exp
 
-TEMPERATURES = np.geomspace(0.1, 20.0, 160)
-"""Tried for siblings and for the whole tree."""
+TEMPERATURES: tuple[float, ...] = tuple(
+    sorted(np.geomspace(1 / 32, 32, 201).tolist(), key=lambda value: abs(np.log(value)))
+)
+"""Tried for siblings and for the whole tree; where scores say nothing, the first one stays: 1."""
 _LEAST_STEP = 1e-6
 
 Floats = NDArray[np.float64]
@@ -135,7 +137,7 @@ def fit_temperature(scores: NDArray[np.floating], truths: NDArray[np.int64]) -> 
     for temperature in TEMPERATURES:
         tempered = scores / scores.dtype.type(temperature)
         losses.append(np.mean(log_sum_exp(tempered) - tempered[rows, truths], dtype=np.float64))
-    return round(float(TEMPERATURES[int(np.argmin(losses))]), 4)
+    return round(TEMPERATURES[int(np.argmin(losses))], 4)
 
 
 def fit_shares(masses: Sequence[float]) -> tuple[float, ...]:

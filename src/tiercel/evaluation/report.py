@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tiercel.errors import TiercelError
 from tiercel.evaluation.protocol import QUERIES
+from tiercel.evaluation.reliability import ALL, BINS, RAW
 from tiercel.evaluation.results import Row, read_rows
 from tiercel.training.card import METRICS
 
@@ -22,8 +23,18 @@ METHOD_WORDS = {
 }
 
 
-def render(path: Path) -> str:
-    """The page ``docs/results.md`` from a file of rows."""
+HONEST_WORDS = {
+    "local": "zooming, picks among siblings below the right parent",
+    "greedy": "zooming, greedy: the cell it comes down to",
+    "global": "zooming, all leaves: the best cell",
+    "global_within_50m": "zooming, all leaves: within 50 m",
+    "match": "the full pipeline: the best cell",
+    "match_within_50m": "the full pipeline: within 50 m",
+}
+
+
+def render(path: Path, calibration: Path | None = None) -> str:
+    """The page ``docs/results.md`` from a file of rows, and one of rows about calibration."""
     rows = {row.name: row for row in read_rows(path)}
     some = next(iter(rows.values()))
     parts = [
@@ -41,7 +52,46 @@ def render(path: Path) -> str:
         parts += [f"## Answers within {radius} m, %", "", *_recall_table(rows, radius), ""]
     parts += ["## Metres, degrees, seconds", "", *_error_table(rows), ""]
     parts += ["## Is the error radius honest?", "", *_region_table(rows), ""]
+    if calibration is not None:
+        parts += render_calibration(calibration)
     return "\n".join(parts)
+
+
+def render_calibration(path: Path) -> list[str]:
+    """The lines of the part about calibration, from its file of rows."""
+    rows = {row.name: row for row in read_rows(path)}
+    some = next(row for name, row in rows.items() if name.startswith("coverage_50/"))
+    parts = [
+        "## Are the probabilities honest?",
+        "",
+        f"Rendered from `results/{path.name}`; cities of seeds {', '.join(map(str, some.seeds))}. The match's error "
+        "inside a cell, a temperature for each level and for the whole tree, and the shares of the regions are fitted "
+        "on validation cities alone. *Before* takes the raw scores at their word.",
+        "",
+    ]
+    for method, words in (("match", "the full pipeline"), ("global", "zooming, all leaves against each other")):
+        parts += [f"Truths inside the regions of {words}, %:", "", *_coverage_table(rows, method), ""]
+    parts += [f"Expected calibration error, percentage points ({BINS} bins of equal mass, all queries):", ""]
+    parts += [*_honesty_table(rows), "", "![Reliability and coverage](pictures/reliability.png)", ""]
+    return parts
+
+
+def _coverage_table(rows: dict[str, Row], method: str) -> list[str]:
+    head = ["query", "50 % region, before", "50 % region", "90 % region, before", "90 % region"]
+    lines = [_line(head), _line(["---"] + ["---:"] * 4)]
+    for name, words in [*((query.name, query.words) for query in QUERIES), (ALL, "all together")]:
+        ends = [f"{share}/{name}/unseen/{method}{suffix}" for share in (50, 90) for suffix in (RAW, "")]
+        lines.append(_line([words, *(_cell(rows.get(f"coverage_{end}")) for end in ends)]))
+    return lines
+
+
+def _honesty_table(rows: dict[str, Row]) -> list[str]:
+    lines = [_line(["what is given a probability", "before", "after"]), _line(["---", "---:", "---:"])]
+    for method, words in HONEST_WORDS.items():
+        names = [f"expected_calibration_error/{ALL}/unseen/{method}{suffix}" for suffix in (RAW, "")]
+        if names[1] in rows:
+            lines.append(_line([words, *(_cell(rows.get(name)) for name in names)]))
+    return lines
 
 
 def write_into_card(card: Path, results: Path) -> None:
