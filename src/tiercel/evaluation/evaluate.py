@@ -16,12 +16,13 @@ from tiercel.datasets import SimulatedSample, simulate
 from tiercel.errors import TiercelError
 from tiercel.evaluation.metrics import Measured, chance_within, heading_error, median, recall_within
 from tiercel.evaluation.protocol import UNSEEN, Protocol, Query
+from tiercel.evaluation.reliability import Judged, MakeRow, judge, reliability_rows
 from tiercel.evaluation.results import Row, machine, write_rows
 from tiercel.locate import Analysis, Locator
 from tiercel.maps import open_map
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import BottomUp, Posterior, beam, greedy
+from tiercel.search import BottomUp, Region, beam, greedy
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -55,10 +56,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answered:
-    """All methods' answers to one query, and the seconds that the full pipeline took."""
+    """All methods' answers to one query, the seconds that the full pipeline took, and how sure the answers were."""
 
     answers: dict[str, Answer]
     seconds: float
+    judged: Judged
 
 
 def evaluate(
@@ -67,6 +69,7 @@ def evaluate(
     seeds: Sequence[int] | None = None,
     photos: int | None = None,
     out: Path | str | None = "results/locate.json",
+    calibration: Path | str | None = None,
     work: Path | str = "runs/evaluation",
     protocol: Protocol = UNSEEN,
     report: Report = print,
@@ -78,6 +81,7 @@ def evaluate(
         seeds: Seeds of the cities, instead of the protocol's. Seeds that train are refused.
         photos: Photos of each kind in each city, instead of the protocol's.
         out: File of rows to write; None for none.
+        calibration: File of rows about how honest the probabilities and regions are to write; None for none.
         work: Where cities and atlases are kept, to be used again.
         protocol: What is measured.
         report: Told a line now and then.
@@ -111,6 +115,9 @@ def evaluate(
     rows = list(_rows(protocol, answered, chances, locators, command))
     if out is not None:
         write_rows(Path(out), rows)
+    if calibration is not None:
+        judged = {query: [one.judged for one in some] for query, some in answered.items()}
+        write_rows(Path(calibration), list(reliability_rows(judged, _row_maker(protocol, command))))
     return rows
 
 
@@ -138,7 +145,7 @@ def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Quer
         analysis = locator.analyse(photo)
         _ = _verdict(analysis)
         seconds = time.perf_counter() - started
-        yield Answered(answers(analysis, sample), seconds)
+        yield Answered(answers(analysis, sample), seconds, judge(analysis, sample.x, sample.y))
 
 
 def _verdict(analysis: Analysis) -> object:
@@ -152,42 +159,37 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
     tree, heads = analysis.locator.atlas.tree, set(analysis.locator.model.config.heads)
     found: dict[str, Answer] = {}
 
-    def leaf_answer(leaf: int, heading: bool, regions: Posterior | None = None) -> Answer:
+    def leaf_answer(leaf: int, heading: bool, region: Region | None = None) -> Answer:
         x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
         azimuth = analysis.poses.best_heading(leaf) if heading else float("nan")
-        error = float(np.hypot(float(x) - sample.x, float(y) - sample.y))
-        inside = (None, None) if regions is None else tuple(error <= regions.radius(share) for share in (0.5, 0.9))
-        return Answer(error, float(heading_error(azimuth, sample.heading)), *inside)
+        return compared(float(x), float(y), azimuth, region)
+
+    def compared(x: float, y: float, azimuth: float, region: Region | None) -> Answer:
+        error = float(np.hypot(x - sample.x, y - sample.y))
+        turned = float(heading_error(azimuth, sample.heading))
+        if region is None:
+            return Answer(error, turned)
+        mass = region.mass_within(error)  # the smallest share whose region reaches the truth
+        return Answer(error, turned, mass <= 0.5, mass <= 0.9)
 
     if "zoom" in heads:
         found["greedy"] = leaf_answer(int(analysis.zoom_greedy.leaves[0]), False)
         for width in (4, 16):
-            found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom, width).leaves[0]), False)
+            found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom_tempered, width).leaves[0]), False)
         found["best_first"] = leaf_answer(int(analysis.zoom_best_first.leaves[0]), False)
         bottom_up = BottomUp(tree, analysis.zoom_global.log_probability)
         found["bottom_up"] = leaf_answer(int(greedy(bottom_up).leaves[0]), False)
-        found["global"] = leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global)
+        found["global"] = leaf_answer(analysis.zoom_global.best, False, analysis.region("global"))
     if "retrieval" in heads:
-        found["retrieval"] = leaf_answer(analysis.retrieval.best, True, analysis.retrieval)
+        found["retrieval"] = leaf_answer(analysis.retrieval.best, True, analysis.region("retrieval"))
         if "zoom" in heads:
-            found["fusion"] = leaf_answer(analysis.first.best, True, analysis.first)
+            found["fusion"] = leaf_answer(analysis.first.best, True, analysis.region("fusion"))
         if "match" in heads:
-            found["sweep"] = leaf_answer(analysis.match_alone.best, False, analysis.match_alone)
-            found["match"] = _matched(analysis, sample)
+            found["sweep"] = leaf_answer(analysis.match_alone.best, False, analysis.region("sweep"))
+            best = analysis.matches
+            x, y, heading = float(best.x[0]), float(best.y[0]), float(best.heading[0])
+            found["match"] = compared(x, y, heading, analysis.region("match"))
     return found
-
-
-def _matched(analysis: Analysis, sample: SimulatedSample) -> Answer:
-    """The answer of the full pipeline: a position and a heading rather than a leaf."""
-    matches, final = analysis.matches, analysis.final
-    x, y = float(matches.x[0]), float(matches.y[0])
-    error = float(np.hypot(x - sample.x, y - sample.y))
-    return Answer(
-        error,
-        float(heading_error(matches.heading[0], sample.heading)),
-        error <= final.radius(0.5, (x, y)),
-        error <= final.radius(0.9, (x, y)),
-    )
 
 
 def _rows(
@@ -197,11 +199,10 @@ def _rows(
     locators: Sequence[Locator],
     command: str,
 ) -> Iterator[Row]:
-    here = machine()
+    make = _row_maker(protocol, command)
 
     def row(metric: str, query: Query, method: str, unit: str, measured: Measured) -> Row:
-        name = f"{metric}/{query.name}/{protocol.area}/{method}"
-        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, protocol.seeds, here, command)
+        return make(metric, query.name, method, unit, measured)
 
     for query in protocol.queries:
         for radius in RADII_M:
@@ -225,6 +226,17 @@ def _rows(
                 if inside[0] is not None:
                     yield row(f"inside_{share}", query, method, "%", recall_within(1.0 - np.array(inside, float), 0.5))
         yield row("seconds", query, methods[-1], "s", median([one.seconds for one in answered[query.name]]))
+
+
+def _row_maker(protocol: Protocol, command: str) -> MakeRow:
+    """Makes rows from metric, name of the query, method, unit and what was measured."""
+    here = machine()
+
+    def make(metric: str, query: str, method: str, unit: str, measured: Measured) -> Row:
+        name = f"{metric}/{query}/{protocol.area}/{method}"
+        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, protocol.seeds, here, command)
+
+    return make
 
 
 def _chance(

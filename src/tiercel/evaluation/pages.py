@@ -15,9 +15,7 @@ from pathlib import Path
 
 from tiercel.errors import TiercelError
 from tiercel.evaluation.protocol import QUERIES
-from tiercel.evaluation.report import METHOD_WORDS
-from tiercel.evaluation.report import _cell as cell
-from tiercel.evaluation.report import _line as line
+from tiercel.evaluation.report import METHOD_WORDS, cell, line
 from tiercel.evaluation.results import Row, read_rows
 
 Rows = Mapping[str, Row]
