@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -155,3 +156,18 @@ def test_the_protocol_asks_each_kind_told_and_untold() -> None:
         (kind, known) for kind in ("panorama", "photo_90") for known in (True, False)
     }
     assert dataclasses.replace(PROTOCOL).queries == QUERIES
+
+
+def test_cities_may_be_measured_side_by_side(locator, samples, monkeypatch) -> None:
+    """What comes out does not depend on how many processes ask."""
+    module = sys.modules[evaluate_function.__module__]
+    monkeypatch.setattr(module, "load_model", lambda name: locator.model)
+    monkeypatch.setattr(module, "prepare", lambda *_: (locator, samples))
+    # Threads see what is patched; another process would not.
+    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda jobs, context: ThreadPoolExecutor(jobs))
+    alone, together = (evaluate("tiny", out=None, protocol=PROTOCOL, jobs=jobs, report=str) for jobs in (1, 2))
+    assert [row.name for row in alone] == [row.name for row in together]
+    one, other = (
+        np.array([(row.value, row.low, row.high) for row in rows if row.unit != "s"]) for rows in (alone, together)
+    )
+    np.testing.assert_allclose(one, other)

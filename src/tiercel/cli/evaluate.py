@@ -24,6 +24,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File of result rows to write.")] = Path(
         "results/locate.json"
     ),
+    jobs: Annotated[int, typer.Option(min=1, help="Cities measured at once, each by a process.")] = 1,
     calibration: Annotated[
         Path | None,
         typer.Option("--calibration", metavar="FILE", help="Also write how honest probabilities and error radii are."),
@@ -49,7 +50,7 @@ def evaluate(
     from tiercel.evaluation import evaluate as evaluate_model
     from tiercel.evaluation import render, write_into_card
 
-    evaluate_model(model, seeds=seeds, photos=photos, out=out, calibration=calibration, report=say)
+    evaluate_model(model, seeds=seeds, photos=photos, out=out, calibration=calibration, jobs=jobs, report=say)
     tables = render(out, calibration)
     if page:
         page.write_text(tables, encoding="utf-8")

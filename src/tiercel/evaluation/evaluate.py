@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tiercel.atlas import Atlas, build
 from tiercel.datasets import SimulatedSample, simulate
@@ -72,6 +74,7 @@ def evaluate(
     calibration: Path | str | None = None,
     work: Path | str = "runs/evaluation",
     protocol: Protocol = UNSEEN,
+    jobs: int = 1,
     report: Report = print,
 ) -> list[Row]:
     """Measure a model.
@@ -84,6 +87,7 @@ def evaluate(
         calibration: File of rows about how honest the probabilities and regions are to write; None for none.
         work: Where cities and atlases are kept, to be used again.
         protocol: What is measured.
+        jobs: Cities measured at once, each by a process.
         report: Told a line now and then.
 
     Returns:
@@ -99,26 +103,56 @@ def evaluate(
         raise TiercelError(
             f"cities {trained} belong to the seeds that train: measure on others (see training/splits.py)."
         )
-    loaded = load_model(model)
-    answered: dict[str, list[Answered]] = {query.name: [] for query in protocol.queries}
-    chances: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {q.name: [] for q in protocol.queries}
-    locators: list[Locator] = []
-    for seed in seeds:
-        locator, samples = prepare(loaded, protocol, seed, Path(work), report)
-        locators.append(locator)
-        for query in protocol.queries:
-            asked = [sample for sample in samples if sample.kind == query.kind]
-            answered[query.name] += list(answer_all(locator, asked, query))
-            chances[query.name].append((np.array([s.x for s in asked]), np.array([s.y for s in asked])))
-            report(f"city {seed}, {query.words}: " + _line(answered[query.name][-len(asked) :]))
+    ask = _Asking(model, protocol, Path(work), report)
+    with ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+        cities = list((pool.map if pool else map)(ask.city, seeds))
+    answered = {query.name: [one for city in cities for one in city.answered[query.name]] for query in protocol.queries}
+    chances = {query.name: [city.chances[query.name] for city in cities] for query in protocol.queries}
     command = f"tiercel evaluate --model {model} --photos {protocol.photos} " + " ".join(f"--seed {s}" for s in seeds)
-    rows = list(_rows(protocol, answered, chances, locators, command))
+    rows = list(_rows(protocol, answered, chances, command))
     if out is not None:
         write_rows(Path(out), rows)
     if calibration is not None:
         judged = {query: [one.judged for one in some] for query, some in answered.items()}
         write_rows(Path(calibration), list(reliability_rows(judged, _row_maker(protocol, command))))
     return rows
+
+
+@dataclass(frozen=True)
+class City:
+    """What came out of one city.
+
+    Attributes:
+        answered: For each query's name, the answers to all its photos.
+        chances: For each query's name, recall by chance at each of `RADII_M`.
+    """
+
+    answered: dict[str, list[Answered]]
+    chances: dict[str, list[Measured]]
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks all queries of a city; can be sent to another process."""
+
+    model: str | Path
+    protocol: Protocol
+    work: Path
+    report: Report
+
+    def city(self, seed: int) -> City:
+        """Every query of the protocol, answered by every method."""
+        locator, samples = prepare(load_model(self.model), self.protocol, seed, self.work, self.report)
+        tree = locator.atlas.tree
+        cells = tree.centre(tree.depth, *tree.unflat(tree.depth, locator.atlas.leaf_index))
+        city = City({}, {})
+        for query in self.protocol.queries:
+            asked = [sample for sample in samples if sample.kind == query.kind]
+            x, y = np.array([s.x for s in asked]), np.array([s.y for s in asked])
+            city.answered[query.name] = list(answer_all(locator, asked, query))
+            city.chances[query.name] = [chance_within(x, y, *cells, radius) for radius in RADII_M]
+            self.report(f"city {seed}, {query.words}: {_line(city.answered[query.name])}")
+        return city
 
 
 def prepare(
@@ -195,8 +229,7 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
 def _rows(
     protocol: Protocol,
     answered: dict[str, list[Answered]],
-    truths: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]],
-    locators: Sequence[Locator],
+    chances: dict[str, list[list[Measured]]],
     command: str,
 ) -> Iterator[Row]:
     make = _row_maker(protocol, command)
@@ -205,8 +238,8 @@ def _rows(
         return make(metric, query.name, method, unit, measured)
 
     for query in protocol.queries:
-        for radius in RADII_M:
-            yield row(f"r1_{radius}m", query, "chance", "%", _chance(truths[query.name], locators, radius))
+        for radius, parts in zip(RADII_M, zip(*chances[query.name], strict=True), strict=True):
+            yield row(f"r1_{radius}m", query, "chance", "%", _together(parts))
         methods = [method for method in METHODS if method in answered[query.name][0].answers]
         for method in methods:
             mine = [one.answers[method] for one in answered[query.name]]
@@ -239,15 +272,8 @@ def _row_maker(protocol: Protocol, command: str) -> MakeRow:
     return make
 
 
-def _chance(
-    truths: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], locators: Sequence[Locator], radius: float
-) -> Measured:
+def _together(parts: Sequence[Measured]) -> Measured:
     """Chance over all cities, each against its own leaves."""
-    parts = []
-    for (x, y), locator in zip(truths, locators, strict=True):
-        tree = locator.atlas.tree
-        cells = tree.centre(tree.depth, *tree.unflat(tree.depth, locator.atlas.leaf_index))
-        parts.append(chance_within(x, y, *cells, radius))
     total = sum(part.n for part in parts)
     value = sum(part.value * part.n for part in parts) / max(1, total)
     return Measured(value, float("nan"), float("nan"), total)
