@@ -28,13 +28,18 @@ def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> P
         TiercelError: the file is missing, is no YAML, or asks for something else.
     """
     from tiercel.evaluation.comparison import compare, read_comparison
+    from tiercel.evaluation.metropolis import measure_metropolis, read_metropolis
 
     content = _read(path)
+    if content.get("protocol") == "metropolis":
+        metropolis = read_metropolis(path, content)
+        measure_metropolis(metropolis, path, work, report)
+        return metropolis.results
     if content.get("protocol") == "objectives":
         comparison = read_comparison(path, content)
         compare(comparison, path, work, report)
         return comparison.results
-    raise TiercelError(f"{path} has no protocol that can be measured: give 'protocol: objectives' or one of recipes/.")
+    raise TiercelError(f"{path} has no protocol that can be measured: give 'protocol: objectives' or 'metropolis'.")
 
 
 def _read(path: Path) -> dict[str, Any]:
