@@ -62,6 +62,7 @@ class Sizes(_Record):
     match_width: int
     zoom_width: int
     zoom_levels: int
+    square_width: int = 0
 
 
 class Manifest(_Record):
@@ -88,6 +89,8 @@ class Manifest(_Record):
         """The manifest of the atlas of a map for a model."""
         config = model.config
         tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
+        if config.decoder is not None:
+            tree = _of_depth(tree, config.decoder.depth, f"The map {basemap.name}", model.name)
         return cls(
             format=FORMAT,
             map=MapRecord(name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()),
@@ -105,6 +108,7 @@ class Manifest(_Record):
                 match_width=config.match_width,
                 zoom_width=config.zoom_width,
                 zoom_levels=min(config.zoom_levels, tree.depth) if "zoom" in config.heads else 0,
+                square_width=config.decoder.width if config.decoder is not None else 0,
             ),
         )
 
@@ -176,3 +180,18 @@ def fit_tree(bounds: tuple[float, float, float, float], leaf_m: float, branching
     # To the millimetre: another release of the projection library must not make another tree.
     x, y = round((west + east) / 2, 3), round((south + north) / 2, 3)
     return ZoomTree(Square(x, y, leaf_m * branching**depth), branching, depth)
+
+
+def _of_depth(tree: ZoomTree, depth: int, what: str, name: str) -> ZoomTree:
+    """The tree of a model that picks a fixed number of times, around the same ground.
+
+    Raises:
+        TiercelError: The map is larger than what the model looks at.
+    """
+    root, side = tree.root, tree.side(tree.depth) * tree.branching**depth
+    if tree.depth > depth:
+        raise TiercelError(
+            f"{what} needs {tree.depth} picks down to cells of {tree.side(tree.depth):g} m and model {name} makes "
+            f"{depth}: cut the map to {side / 1000:g} km a side."
+        )
+    return ZoomTree(Square(root.x, root.y, side), tree.branching, depth)

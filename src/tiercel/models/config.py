@@ -37,6 +37,35 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes of the published zooming network (see `tiercel.models.justzoomin`); the defaults are the published ones.
+
+    Attributes:
+        encoder: ``compact``, or the Hugging Face id (or a local folder) of a vision transformer with a class token.
+        pixels: Side in pixels of a square, and of either half of a photo.
+        depth: Picks, one a level of the tree.
+        grid: Children along a side of a square; the head has ``grid**2`` ways.
+        width: Channels of a token: those of the encoder's class token.
+        blocks: Decoder blocks.
+        heads: Attention heads.
+        hidden: Hidden channels of the SwiGLU.
+        dropout: Share of channels dropped while training.
+        channels: Channels of the ``compact`` encoder, at strides 4, 8 and 16.
+    """
+
+    encoder: str = "facebook/dinov2-base"
+    pixels: int = 384
+    depth: int = 4
+    grid: int = 4
+    width: int = 768
+    blocks: int = 6
+    heads: int = 8
+    hidden: int = 512
+    dropout: float = 0.1
+    channels: tuple[int, int, int] = (48, 96, 128)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Sizes of a model. Lengths are metres, angles degrees.
 
@@ -44,7 +73,7 @@ class ModelConfig:
         name: Its name, for messages and model cards.
         photo_encoder: Registry name or Hugging Face id of the photo encoder.
         overhead_encoder: Registry name or Hugging Face id of the overhead encoder.
-        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``.
+        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``; or ``decoder`` alone.
         leaf_m: Side of the smallest map cell.
         branching: Children along one side of a cell.
         zoom_levels: Number of picks that the zoom head is trained for, counted from the leaves.
@@ -67,6 +96,7 @@ class ModelConfig:
         zoom_margin: Context around it on each side, as a share of the square's side.
         template_m: Radius of ground around the camera that the geometric match uses.
         calibration: See `Calibration`.
+        decoder: Sizes of the published zooming network, None where the model has none.
     """
 
     name: str = "compact"
@@ -95,6 +125,20 @@ class ModelConfig:
     zoom_margin: float = 0.125
     template_m: float = 48.0
     calibration: Calibration = field(default_factory=Calibration)
+    decoder: DecoderConfig | None = None
+
+    @classmethod
+    def of_decoder(cls, decoder: DecoderConfig, name: str = "justzoomin", leaf_m: float = 39.0625) -> ModelConfig:
+        """The settings of a model that is the published zooming network and nothing else.
+
+        Args:
+            decoder: Its sizes.
+            name: What to call it.
+            leaf_m: Side in metres of the cell that its last pick chooses; published: 10 km / 4**4.
+        """
+        # Leaves are looked at only to see whether the map covers them.
+        sizes = {"pixels_per_leaf": 8, "margin_leaves": 0, "branching": decoder.grid}
+        return cls(name=name, heads=("decoder",), leaf_m=leaf_m, decoder=decoder, **sizes)  # type: ignore[arg-type]
 
     @property
     def strip_columns(self) -> int:
@@ -151,13 +195,17 @@ class ModelConfig:
         if isinstance(content.get("calibration"), dict):
             _check_known(Calibration, content["calibration"], f"{where}, calibration,")
             content["calibration"] = Calibration(**content["calibration"])
+        if isinstance(content.get("decoder"), dict):
+            _check_known(DecoderConfig, content["decoder"], f"{where}, decoder,")
+            decoder = {key: tuple(v) if isinstance(v, list) else v for key, v in content["decoder"].items()}
+            content["decoder"] = DecoderConfig(**decoder)
         for key in ("heads", "ranges_m", "width"):
             if key in content:
                 content[key] = tuple(content[key])
         return cls(**content)
 
 
-def _check_known(kind: type[ModelConfig] | type[Calibration], content: dict[str, Any], where: str) -> None:
+def _check_known(kind: type[ModelConfig | Calibration | DecoderConfig], content: dict[str, Any], where: str) -> None:
     unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
     if unknown:
         raise TiercelError(f"{where} has unknown settings ({', '.join(unknown)}): remove them or upgrade tiercel.")
