@@ -229,7 +229,7 @@ def _build_squares(work: _Work, level: int) -> None:
                 work.basemap.read(tree.square(level, int(row), int(col)), decoder.pixels)
                 for row, col in zip(*tree.unflat(level, some), strict=True)
             ]
-            rows = None
+            rows: dict[str, NDArray[Any]] | None = None
             if views:
                 rgb, covered = np.stack([view[0] for view in views]), np.stack([view[1] for view in views])
                 rows = {"cell": some, "token": work.model.encode_squares(rgb, covered)}

@@ -96,7 +96,7 @@ class ModelConfig:
         zoom_margin: Context around it on each side, as a share of the square's side.
         template_m: Radius of ground around the camera that the geometric match uses.
         calibration: See `Calibration`.
-        decoder: Sizes of the published zooming network, None where the model has none.
+        decoder: Sizes of the published zooming network; the published ones if left out. Only the head ``decoder`` uses it.
     """
 
     name: str = "compact"
@@ -126,6 +126,13 @@ class ModelConfig:
     template_m: float = 48.0
     calibration: Calibration = field(default_factory=Calibration)
     decoder: DecoderConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Fills in the published sizes."""
+        if "decoder" in self.heads and self.decoder is None:
+            object.__setattr__(self, "decoder", DecoderConfig())
+        elif "decoder" not in self.heads and self.decoder is not None:
+            object.__setattr__(self, "decoder", None)
 
     @classmethod
     def of_decoder(cls, decoder: DecoderConfig, name: str = "justzoomin", leaf_m: float = 39.0625) -> ModelConfig:
@@ -197,7 +204,9 @@ class ModelConfig:
             content["calibration"] = Calibration(**content["calibration"])
         if isinstance(content.get("decoder"), dict):
             _check_known(DecoderConfig, content["decoder"], f"{where}, decoder,")
-            decoder = {key: tuple(v) if isinstance(v, list) else v for key, v in content["decoder"].items()}
+            decoder: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in content["decoder"].items()
+            }
             content["decoder"] = DecoderConfig(**decoder)
         for key in ("heads", "ranges_m", "width"):
             if key in content:

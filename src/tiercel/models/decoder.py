@@ -90,7 +90,7 @@ class Attention(nn.Module):
         return out, new
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 def rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ class ZoomDecoder(nn.Module):
         """The same scores for squares of one level, of whose ancestors the keys and values are known.
 
         Args:
-            pairs: (n, 2, width): the photo and the root at level 0, else an action's embedding and the square it led to.
+            pairs: (n, 2, width): the photo and the root at level 0, else an action's embedding and its square.
             level: Level of the squares.
             past: For each block the keys and values (n, heads, 2 * level, head) of the pairs above, from the root down.
 

@@ -69,14 +69,19 @@ class JustZoomInNet(nn.Module):
         """
         # Together, so that an encoder that normalises over its batch sees both views as one.
         tokens = self.encoder(torch.cat([halves.flatten(0, 1), squares]))
-        photo = tokens[: 2 * len(halves)].unflatten(0, (-1, 2)).mean(1)
+        photo = tokens[: 2 * len(halves)].reshape(len(halves), 2, -1).mean(1)
         logits: Tensor = self.decoder(photo, tokens[2 * len(halves) :][which], actions)
         return logits
 
     def photo_tokens(self, halves: Tensor) -> Tensor:
         """(B, 2, 3, pixels, pixels) in -1..1 to (B, width)."""
         tokens: Tensor = self.encoder(halves.flatten(0, 1))
-        return tokens.unflatten(0, (-1, 2)).mean(1)
+        return tokens.reshape(len(halves), 2, -1).mean(1)
+
+    def fetch_encoder(self) -> None:
+        """Take the weights that the encoder's makers published; ``compact`` has none and stays as it is."""
+        if self.config.encoder != "compact":
+            self.encoder = TokenEncoder(self.config, pretrained=True)
 
     def unfreeze_last(self, blocks: int) -> None:
         """Train only the encoder's last blocks and its final norm (and the decoder).
@@ -88,6 +93,9 @@ class JustZoomInNet(nn.Module):
             TiercelError: the encoder has no such blocks.
         """
         self.encoder.requires_grad_(blocks < 0)
+        for name, parameter in self.encoder.named_parameters():
+            if name.endswith("mask_token"):  # which only the making of DINOv2 used
+                parameter.requires_grad_(False)
         if blocks <= 0:
             return
         layers, norm = self.encoder.blocks_and_norm()
@@ -125,6 +133,8 @@ class TokenEncoder(nn.Module):
             compact: Tensor = self.backbone(image)
             return compact
         image = ((image + 1.0) / 2.0 - self.mean) / self.deviation
+        if type(self.backbone).__name__ == "Dinov2Model":
+            return class_token(self.backbone, image)
         token: Tensor = self.backbone(pixel_values=image).last_hidden_state[:, 0]
         return token
 
@@ -134,6 +144,36 @@ class TokenEncoder(nn.Module):
         layers = getattr(inner, "layer", getattr(inner, "layers", nn.ModuleList()))
         norms = [getattr(self.backbone, name, None) for name in ("layernorm", "post_layernorm", "norm")]
         return layers, next((norm for norm in norms if norm is not None), nn.Identity())
+
+
+def class_token(model: Any, image: Tensor) -> Tensor:  # noqa: ANN401  (transformers' types say less)
+    """``model(image).last_hidden_state[:, 0]`` of a Dinov2Model, without the last block's other tokens.
+
+    Nothing reads them, and they are most of its work.
+
+    Args:
+        model: The model.
+        image: (B, 3, H, W), normalised.
+
+    Returns:
+        (B, width).
+    """
+    hidden = model.embeddings(image)
+    *layers, last = model.encoder.layer
+    for layer in layers:
+        hidden = layer(hidden)
+    attention, normed = last.attention, last.norm1(hidden)
+
+    def split(x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:-1], attention.num_attention_heads, -1).transpose(1, 2)
+
+    query, key, value = attention.q_proj(normed[:, :1]), attention.k_proj(normed), attention.v_proj(normed)
+    found = functional.scaled_dot_product_attention(split(query), split(key), split(value))
+    found = attention.o_proj(found.transpose(1, 2).flatten(2))
+    x = hidden[:, :1] + last.drop_path(last.layer_scale1(found))
+    x = x + last.drop_path(last.layer_scale2(last.mlp(last.norm2(x))))
+    token: Tensor = model.layernorm(x)[:, 0]
+    return token
 
 
 class CompactTokens(nn.Module):
@@ -162,15 +202,17 @@ def _transformer(config: DecoderConfig, pretrained: bool) -> nn.Module:
     """
     from transformers import AutoConfig, AutoModel, Dinov2Config, Dinov2Model
 
+    factory: Any = AutoModel
+
     try:
         if config.encoder in DINOV2 and not pretrained:
             width, blocks, heads = DINOV2[config.encoder]
             sizes = {"hidden_size": width, "num_hidden_layers": blocks, "num_attention_heads": heads}
             model: Any = Dinov2Model(Dinov2Config(image_size=518, patch_size=14, **sizes))  # type: ignore[arg-type]
         elif pretrained:
-            model = AutoModel.from_pretrained(config.encoder)
+            model = factory.from_pretrained(config.encoder)
         else:
-            model = AutoModel.from_config(AutoConfig.from_pretrained(config.encoder))
+            model = factory.from_config(AutoConfig.from_pretrained(config.encoder))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise TiercelError(
@@ -204,4 +246,5 @@ def photo_halves(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def images_to_tensor(images: NDArray[np.uint8]) -> Tensor:
     """(..., side, side, 3) uint8 to (..., 3, side, side) in -1..1."""
     tensor = torch.from_numpy(np.ascontiguousarray(images))
-    return image_to_tensor(tensor.flatten(0, -4)).unflatten(0, tensor.shape[:-3])
+    flat = image_to_tensor(tensor.flatten(0, -4))
+    return flat.reshape(*tensor.shape[:-3], *flat.shape[1:])

@@ -23,6 +23,7 @@ from tiercel.models.encoders import photo_encoder
 from tiercel.models.features import BlockFeatures, PhotoFeatures
 from tiercel.models.justzoomin import JustZoomInNet, images_to_tensor, photo_halves
 from tiercel.models.match import COLUMNS_PER_OUTPUT, MatchHead
+from tiercel.models.packing import packed
 from tiercel.models.retrieval import RetrievalHead, turned
 from tiercel.models.strips import Strip, photo_strip
 from tiercel.models.zoom import ZoomHead
@@ -51,6 +52,8 @@ class Model(nn.Module):
         self.zoom = ZoomHead(config) if "zoom" in heads else None
         self.match = MatchHead(config) if "match" in heads else None
         self.decoder = JustZoomInNet(config.decoder) if config.decoder is not None else None
+        # In a list, so that it is no part of this module.
+        self._fast_encoder: tuple[object, list[nn.Module]] | None = None
 
     @property
     def name(self) -> str:
@@ -205,8 +208,8 @@ class Model(nn.Module):
         """Photos as the decoder sees them: (n, width) float32."""
         assert self.decoder is not None
         halves = np.stack([photo_halves(photo.pixels, self.decoder.config.pixels) for photo in photos])
-        self.eval()
-        return np.asarray(self.decoder.photo_tokens(images_to_tensor(halves).to(self.device)).cpu().numpy())
+        tokens = self._tokens(images_to_tensor(halves).flatten(0, 1))
+        return np.asarray(tokens.reshape(len(halves), 2, -1).mean(1))
 
     @torch.inference_mode()
     def encode_squares(self, pixels: NDArray[np.uint8], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -219,9 +222,16 @@ class Model(nn.Module):
         Returns:
             (n, width) float32. In single precision on any device: a pick is a close call now and then.
         """
+        return self._tokens(overhead_to_tensor(pixels, covered))
+
+    def _tokens(self, images: Tensor) -> NDArray[np.float32]:
         assert self.decoder is not None
-        self.eval()
-        return np.asarray(self.decoder.encoder(overhead_to_tensor(pixels, covered).to(self.device)).cpu().numpy())
+        encoder = self.decoder.encoder.eval()
+        # A copy whose layout is made for this; not of weights that have changed since.
+        version = (self.device, tuple(parameter._version for parameter in encoder.parameters()))
+        if self._fast_encoder is None or self._fast_encoder[0] != version:
+            self._fast_encoder = version, [packed(encoder)]
+        return np.asarray(self._fast_encoder[1][0](images.to(self.device)).cpu().numpy())
 
     def _inference(self) -> AbstractContextManager[Any]:
         """Evaluation mode; bf16 on a GPU, where it is fast and safe for these networks."""

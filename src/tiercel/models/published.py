@@ -92,7 +92,9 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise TiercelError(f"{path} is no checkpoint that can be read safely ({reason}): copy it again.") from None
     state = content.get("model_state_dict") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise TiercelError(f"{path} has no key 'model_state_dict' that holds tensors: give a checkpoint of Just Zoom In.")
+        raise TiercelError(
+            f"{path} has no key 'model_state_dict' that holds tensors: give a checkpoint of Just Zoom In."
+        )
     return dict(state)
 
 
@@ -107,11 +109,13 @@ def sizes_of(state: Mapping[str, Tensor], path: Path) -> DecoderConfig:
             raise TiercelError(f"{path} lacks the key {key}: give a checkpoint of Just Zoom In.")
     ways, width = state["decoder.action_embed.weight"].shape
     numbered = [re.match(r"decoder\.blocks\.(\d+)\.", name) for name in state]
-    deep = max((int(m[1]) for name in state if (m := re.match(r".*backbone\.encoder\.layer\.(\d+)\.", name))), default=0)
+    deep = max(
+        (int(m[1]) for name in state if (m := re.match(r".*backbone\.encoder\.layer\.(\d+)\.", name))), default=0
+    )
     known = [name for name, (channels, blocks, _) in DINOV2.items() if (channels, blocks) == (width, deep + 1)]
     if not known or math.isqrt(ways) ** 2 != ways:
         raise TiercelError(
-            f"{path} has {ways} actions and {deep + 1} encoder blocks of {width} channels, of which no encoder is known: "
+            f"{path} has {ways} actions and {deep + 1} encoder blocks of {width} channels, no encoder known here: "
             "give its sizes in a config.json beside it."
         )
     return dataclasses.replace(

@@ -1,8 +1,8 @@
 """The published decoder as a policy: scores of child cells given the path to them, every shared prefix computed once.
 
 The keys and values of a square depend on the photo and on the squares around it alone, so they are kept while a photo
-is searched for: n squares of one level cost n pairs of tokens, whatever was picked before and however many of them share
-a way down. See `tiercel.models.decoder`.
+is searched for: n squares of one level cost n pairs of tokens, whatever was picked before and however many of
+them share a way down. See `tiercel.models.decoder`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from tiercel.atlas import Atlas
 from tiercel.geo import ZoomTree
 from tiercel.models.decoder import KeyValue, ZoomDecoder
+from tiercel.models.packing import packed
 from tiercel.search.policy import Indices, Scores
 
 AT_ONCE = 256
@@ -49,8 +50,8 @@ class DecoderSquares:
         config = decoder.config
         if (tree.depth, tree.branching) != (config.depth, config.grid):
             raise ValueError(f"a decoder of {config.depth} picks among {config.grid**2} cannot walk {tree}")
-        self.decoder, self.tree = decoder, tree
-        device = decoder.output_head.weight.device
+        self.decoder, self.tree = packed(decoder), tree
+        device = decoder.freqs.device
         self.tokens = [torch.from_numpy(np.ascontiguousarray(level)).to(device) for level in tokens]
         levels = range(1, tree.depth + 1)
         self.covered = list(covered) if covered else [np.ones(tree.count(level), np.bool_) for level in levels]
@@ -127,7 +128,7 @@ class DecoderPolicy:
         return np.ascontiguousarray(scores.reshape(side, side, g, g).swapaxes(1, 2)).ravel()
 
     def _unknown(self, level: int, cells: Indices) -> Indices:
-        return cells[np.isnan(self._scores[level][cells, 0])]
+        return np.asarray(cells[np.isnan(self._scores[level][cells, 0])])
 
     def _with_likely(self, level: int, cell: Indices) -> Indices:
         """The cell, and the likeliest others of its level that are not scored yet."""
@@ -207,11 +208,10 @@ class _Prefixes:
             if count > len(self._tables[0][0]):
                 self._tables = [(_grown(key, count), _grown(value, count)) for key, value in self._tables]
             for table, added in zip(self._tables, new, strict=True):
-                for part, rows in zip(table, added, strict=True):
-                    part[self._count : count] = rows
-        rows = np.arange(self._count, count)
-        self._count = count
-        return rows
+                for part, values in zip(table, added, strict=True):
+                    part[self._count : count] = values
+        first, self._count = self._count, count
+        return np.arange(first, count, dtype=np.int64)
 
     def at(self, rows: Tensor) -> list[KeyValue]:
         """For each block the keys and values at rows."""
