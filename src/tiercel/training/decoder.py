@@ -239,7 +239,7 @@ class DecoderLoss(nn.Module):
 
     @torch.no_grad()
     def measure(self, photos: ZoomPhotos) -> dict[str, float]:
-        """Greedy zooming over all photos of a split: shares within some metres of the cell's centre, and of all right."""
+        """Greedy zooming over all photos of a split: shares within metres of the cell's centre, and of all right."""
         net, sizes = self.net.eval(), self.net.config
         device = net.decoder.freqs.device
         known: dict[Way, Tensor] = {}

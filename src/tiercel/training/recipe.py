@@ -44,7 +44,8 @@ class Stage:
         steps: Optimiser steps.
         epochs: Passes over the photos, instead of `steps` (decoder).
         start_from: Stage, trained before, whose weights this one starts from: the same head's, or its encoders' if
-            this one's head is another.
+            this one's head is another; or ``bundled`` for the weights that come with tiercel.
+        start_parts: Parts of those weights to start from, such as ``[photo, retrieval.encoder]``; all if left out.
         frozen: Parts of the model that stay as they are, such as ``[photo]``.
         cities_per_step: Different cities in a batch.
         crops_per_city: Map crops from each of them.
@@ -68,6 +69,10 @@ class Stage:
         weight_decay: AdamW's.
         clip: Greatest gradient norm.
         zoom_loss: Weight of the zoom head's loss.
+        zoom_objective: What zooming is trained for: ``siblings`` (the right child among the children of each square on
+            the way, as published), ``branches`` (the right child among those of all squares of the batch, level by
+            level), ``reject`` (the right child or "not in this square", for all squares) or ``tree`` (the right path
+            among all paths of the batch by their summed scores, its beginnings too).
         land_cover_loss: Weight of naming what lies where, from the map and from the photo (retrieval and match).
         photos_per_batch: Photos in a batch of each process (decoder).
         photos_per_place: How many of them are taken from one and the same of the last squares looked at, as far as it
@@ -76,7 +81,7 @@ class Stage:
         unfrozen_blocks: Last blocks of the encoder that are trained, with its final norm; -1 for all of it (decoder).
         label_smoothing: Share of the target that is spread over all children (decoder).
         validate_epochs: Passes over the photos between validations, instead of the recipe's steps (decoder).
-        keep_best: Validation value whose best weights are kept, such as ``r1_40m``; the last ones if left out (decoder).
+        keep_best: Validation value whose best weights are kept, such as ``r1_40m``; else the last (decoder).
     """
 
     name: str
@@ -84,6 +89,7 @@ class Stage:
     steps: int = 0
     epochs: int = 0
     start_from: str = ""
+    start_parts: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     cities_per_step: int = 2
     crops_per_city: int = 2
@@ -106,6 +112,7 @@ class Stage:
     weight_decay: float = 0.02
     clip: float = 5.0
     zoom_loss: float = 0.3
+    zoom_objective: str = "branches"
     land_cover_loss: float = 0.0
     photos_per_batch: int = 64
     photos_per_place: int = 1
