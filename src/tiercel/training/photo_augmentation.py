@@ -54,14 +54,20 @@ def _jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Brightness, contrast, saturation and hue, in random order."""
     for kind in rng.permutation(4):
         if kind == 3:
-            hue, saturation, value = image.convert("HSV").split()
-            shift = round(float(rng.uniform(-HUE, HUE)) * 256)
-            hue = Image.fromarray((np.asarray(hue).astype(np.int16) + shift).astype(np.uint8))
-            image = Image.merge("HSV", (hue, saturation, value)).convert("RGB")
+            image = _turned(image, round(float(rng.uniform(-HUE, HUE)) * 256))
         else:
             enhance = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[kind]
             image = enhance(image).enhance(float(rng.uniform(1 - JITTER, 1 + JITTER)))
     return image
+
+
+def _turned(image: Image.Image, shift: int) -> Image.Image:
+    """Hues shifted along the colour circle of 256 steps."""
+    if not shift:
+        return image
+    hue, saturation, value = image.convert("HSV").split()
+    hue = Image.fromarray((np.asarray(hue).astype(np.int16) + shift).astype(np.uint8))
+    return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
 
 
 def _blurred_or_sharpened(image: Image.Image, rng: np.random.Generator) -> Image.Image:
