@@ -14,9 +14,21 @@ from tiercel.atlas import Atlas
 from tiercel.fix import Candidate, Fix
 from tiercel.geo import Square
 from tiercel.maps import Basemap
-from tiercel.models import Model, PhotoFeatures, load_model
+from tiercel.models import Model, PhotoFeatures, RegionFit, load_model
+from tiercel.models.model import polar_columns
 from tiercel.photos import Photo
-from tiercel.search import Descent, LevelScores, Posterior, best_first, greedy, posterior, zoom_steps
+from tiercel.search import (
+    Descent,
+    Disc,
+    LevelScores,
+    Posterior,
+    Region,
+    Tempered,
+    best_first,
+    greedy,
+    posterior,
+    zoom_steps,
+)
 from tiercel.search.decoder import DecoderPolicy, DecoderSquares
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, zoom_policy
@@ -24,6 +36,8 @@ from tiercel.search.policy import log_sum_exp
 
 RUNNERS_UP = 6
 """Candidates in a fix."""
+WIDE_DEG = 180.0
+"""A photo at least so wide counts as a panorama where regions are calibrated."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +98,30 @@ class Analysis:
         whole = self.locator.atlas.manifest.sizes.zoom_lowest == 1
         return zoom_policy(self.locator.atlas, self.photo, None if whole else self.poses)
 
+    @property
+    def zoom_levels(self) -> int:
+        """How many levels of the tree zooming scores, counted from the leaves."""
+        return len(self.photo.zoom) and len(self.photo.zoom) + self.locator.atlas.manifest.sizes.zoom_lowest - 1
+
+    @cached_property
+    def zoom_tempered(self) -> Tempered:
+        """The zoom head's scores as searches among siblings need them."""
+        return Tempered(self.zoom, self.calibration.sibling_temperatures)
+
     @cached_property
     def zoom_greedy(self) -> Descent:
         """Zooming pick by pick, as published."""
-        return greedy(self.zoom)
+        return greedy(self.zoom_tempered)
 
     @cached_property
     def zoom_best_first(self) -> Descent:
         """The exact best leaf over sibling log-probabilities."""
-        return best_first(self.zoom, 1)
+        return best_first(self.zoom_tempered, 1)
 
     @cached_property
     def zoom_global(self) -> Posterior:
         """Zooming with every leaf weighed against every other."""
-        return posterior(self.zoom)
+        return posterior(self.zoom, temperature=self.calibration.global_temperature)
 
     @cached_property
     def retrieval(self) -> Posterior:
@@ -164,6 +188,25 @@ class Analysis:
         """The best poses in the likeliest leaves, best first."""
         return self.locator.matcher.match(self.photo, self.final.top(self.calibration.candidates)[0])
 
+    @property
+    def kind(self) -> str:
+        """What is known of the photo, by which regions are calibrated: such as ``panorama`` or ``photo_north``."""
+        wide = self.photo.polar.shape[-1] >= WIDE_DEG / 360.0 * polar_columns(self.locator.model.config)
+        return ("panorama" if wide else "photo") + ("_north" if self.photo.heading_known else "")
+
+    def region(self, method: str, *, calibrated: bool = True) -> Region:
+        """The circles around a method's answer that hold the truth as often as they say.
+
+        Args:
+            method: ``match`` (the fix), ``sweep``, ``fusion``, ``retrieval`` or ``global``.
+            calibrated: Whether to use what was fitted for them; else the probability is taken at its word.
+        """
+        names = {"match": "final", "sweep": "match_alone", "fusion": "first", "global": "zoom_global"}
+        answer: Posterior = getattr(self, names.get(method, method))
+        around = (float(self.matches.x[0]), float(self.matches.y[0])) if method == "match" else answer.centre
+        fit = self.calibration.regions.get(f"{method}/{self.kind}", RegionFit()) if calibrated else RegionFit()
+        return Region(Disc(answer.tree, answer.probability, around, fit.scale_m), fit.shares)
+
 
 class DecoderAnalysis(Analysis):
     """What the published zooming network says about one photo; it is all that its model has.
@@ -211,6 +254,11 @@ class DecoderAnalysis(Analysis):
     def final(self) -> Posterior:
         """Nothing comes behind it."""
         return self.first
+
+    @property
+    def kind(self) -> str:
+        """The network knows nothing of the photo but its pixels."""
+        return "any"
 
     @cached_property
     def matches(self) -> Matches:
@@ -313,7 +361,7 @@ class Locator:
         heat = np.where(self.atlas.covered(tree.depth), final.probability, np.nan).astype(np.float32)
         # The match may put the camera just across the border of the cell it looked at.
         leaf = int(tree.flat(tree.depth, *tree.cell_at(best.x, best.y, tree.depth)))
-        around = (best.x, best.y)
+        region = analysis.region("match")
         return Fix(
             photo=name,
             latitude=best.latitude,
@@ -321,8 +369,8 @@ class Locator:
             x=best.x,
             y=best.y,
             crs=self.atlas.frame.name,
-            radius_50_m=final.radius(0.5, around),
-            radius_90_m=final.radius(0.9, around),
+            radius_50_m=region.radius(0.5),
+            radius_90_m=region.radius(0.9),
             heading=best.heading,
             candidates=candidates,
             heat=heat.reshape(side, side),

@@ -102,8 +102,8 @@ def test_calibrating_a_checkpoint(checkpoint, tmp_path, monkeypatch) -> None:
         return Locator(atlas, model), [sample]
 
     monkeypatch.setattr(MODULE, "prepare", prepare)
-    found = calibrate(checkpoint, cities=2, photos=1, work=tmp_path / "work", report=str)
-    assert {split_of(seed) for seed in seen} == {"validation"} and len(set(seen)) == 2
+    found = calibrate(checkpoint, cities=2, region_cities=3, photos=1, work=tmp_path / "work", report=str)
+    assert {split_of(seed) for seed in seen} == {"validation"} and len(set(seen)) == 3
     assert found.retrieval_temperature in TEMPERATURES and found.zoom_weight in ZOOM_WEIGHTS
     assert found.match_weight in MATCH_WEIGHTS
     assert load_model(checkpoint, "cpu").config.calibration == found

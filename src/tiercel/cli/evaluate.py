@@ -24,6 +24,11 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File of result rows to write.")] = Path(
         "results/locate.json"
     ),
+    jobs: Annotated[int, typer.Option(min=1, help="Cities measured at once, each by a process.")] = 1,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", metavar="FILE", help="Also write how honest probabilities and error radii are."),
+    ] = None,
     page: Annotated[
         Path | None, typer.Option("--page", metavar="FILE", help="Also write the tables as Markdown.")
     ] = None,
@@ -45,8 +50,8 @@ def evaluate(
     from tiercel.evaluation import evaluate as evaluate_model
     from tiercel.evaluation import render, write_into_card
 
-    evaluate_model(model, seeds=seeds, photos=photos, out=out, report=say)
-    tables = render(out)
+    evaluate_model(model, seeds=seeds, photos=photos, out=out, calibration=calibration, jobs=jobs, report=say)
+    tables = render(out, calibration)
     if page:
         page.write_text(tables, encoding="utf-8")
     if card:

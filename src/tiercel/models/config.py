@@ -19,6 +19,19 @@ GRID_PIXELS = 32
 
 
 @dataclass(frozen=True)
+class RegionFit:
+    """What makes the region around an answer hold the truth as often as it says (see `tiercel.search.disc`).
+
+    Attributes:
+        scale_m: typical error of a right match in metres; 0 for answers that are centres of leaves.
+        shares: raw share of the probability for each share that may be asked for, growing.
+    """
+
+    scale_m: float = 0.0
+    shares: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Numbers fitted on validation cities, never on test cities.
 
@@ -30,6 +43,10 @@ class Calibration:
         effort: how much of the map the geometric match judges (see `Matcher.sweep`). 1,024 are the likeliest fifth of
             the poses in a city of 2 km where the heading is unknown, and 25 square kilometres where it is known.
         candidates: in how many of the likeliest leaves it then looks for the exact pose.
+        sibling_temperatures: divide the zoom head's scores before a softmax among siblings, one for each level, from
+            the leaves upwards; levels beyond them count as 1.
+        global_temperature: divides the zoom head's scores, summed along paths, before the softmax over all leaves.
+        regions: for ``<method>/<kind of query>`` (see `tiercel.locate.Analysis.kind`) what its regions need.
     """
 
     retrieval_temperature: float = 1.0
@@ -38,6 +55,9 @@ class Calibration:
     match_weight: float = 1.0
     effort: int = 1024
     candidates: int = 16
+    sibling_temperatures: tuple[float, ...] = ()
+    global_temperature: float = 1.0
+    regions: dict[str, RegionFit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -243,8 +263,7 @@ class ModelConfig:
             raise TiercelError(f"{where} is of another format than this version reads ({FORMAT}): upgrade tiercel.")
         _check_known(cls, content, where)
         if isinstance(content.get("calibration"), dict):
-            _check_known(Calibration, content["calibration"], f"{where}, calibration,")
-            content["calibration"] = Calibration(**content["calibration"])
+            content["calibration"] = _calibration(content["calibration"], f"{where}, calibration,")
         if isinstance(content.get("decoder"), dict):
             _check_known(DecoderConfig, content["decoder"], f"{where}, decoder,")
             decoder: dict[str, Any] = {
@@ -257,7 +276,20 @@ class ModelConfig:
         return cls(**content)
 
 
-def _check_known(kind: type[ModelConfig | Calibration | DecoderConfig], content: dict[str, Any], where: str) -> None:
+def _calibration(content: dict[str, Any], where: str) -> Calibration:
+    _check_known(Calibration, content, where)
+    content = dict(content)
+    regions = content.pop("regions", {})
+    if not isinstance(regions, dict) or not all(isinstance(fit, dict) for fit in regions.values()):
+        raise TiercelError(f"{where} regions: these are no settings: calibrate the model again.")
+    for name, fit in regions.items():
+        _check_known(RegionFit, fit, f"{where} regions, {name},")
+    fits = {name: RegionFit(**{**fit, "shares": tuple(fit.get("shares", ()))}) for name, fit in regions.items()}
+    temperatures = tuple(content.pop("sibling_temperatures", ()))
+    return Calibration(**content, regions=fits, sibling_temperatures=temperatures)
+
+
+def _check_known(kind: type[Any], content: dict[str, Any], where: str) -> None:
     unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
     if unknown:
         raise TiercelError(f"{where} has unknown settings ({', '.join(unknown)}): remove them or upgrade tiercel.")
