@@ -20,7 +20,7 @@ from tiercel.photos import Photo
 from tiercel.search import (
     Descent,
     Disc,
-    LevelScores,
+    Policy,
     Posterior,
     Region,
     Tempered,
@@ -29,7 +29,7 @@ from tiercel.search import (
     posterior,
     zoom_steps,
 )
-from tiercel.search.decoder import DecoderPolicy, DecoderSquares
+from tiercel.search.decoder import DecoderSquares
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, zoom_policy
 from tiercel.search.policy import log_sum_exp
@@ -93,7 +93,7 @@ class Analysis:
         return self.locator.retriever.scores(self.photo, self.calibration.retrieval_temperature)
 
     @cached_property
-    def zoom(self) -> LevelScores:
+    def zoom(self) -> Policy:
         """Zooming's scores. Where the zoom head leaves the last pick to retrieval's keys, these make it."""
         whole = self.locator.atlas.manifest.sizes.zoom_lowest == 1
         return zoom_policy(self.locator.atlas, self.photo, None if whole else self.poses)
@@ -223,24 +223,9 @@ class DecoderAnalysis(Analysis):
         self.calibration = locator.model.config.calibration
 
     @cached_property
-    def policy(self) -> DecoderPolicy:
+    def zoom(self) -> Policy:
         """The decoder's scores, computed when they are asked for."""
         return self.locator.squares.policy(self.token)
-
-    @cached_property
-    def zoom_greedy(self) -> Descent:
-        """Zooming pick by pick, as published."""
-        return greedy(self.policy)
-
-    @cached_property
-    def zoom_best_first(self) -> Descent:
-        """The exact best leaf over sibling log-probabilities."""
-        return best_first(self.policy, 1)
-
-    @cached_property
-    def zoom_global(self) -> Posterior:
-        """The probability of every leaf: the product of the picks' that lead to it."""
-        return posterior(self.policy)
 
     @cached_property
     def first(self) -> Posterior:
@@ -254,6 +239,11 @@ class DecoderAnalysis(Analysis):
     def final(self) -> Posterior:
         """Nothing comes behind it."""
         return self.first
+
+    @property
+    def zoom_levels(self) -> int:
+        """It makes every pick."""
+        return self.locator.atlas.tree.depth
 
     @property
     def kind(self) -> str:

@@ -63,7 +63,7 @@ def test_a_photo_gets_a_fix_without_a_heading(atlas, model) -> None:
     assert leaf == analysis.zoom_best_first.leaves[0] == analysis.zoom_global.best
     assert (np.isnan(fix.heat.ravel()) == ~atlas.covered(2)).all()
     assert fix.to_json()["heading"] is None
-    assert np.array_equal(analysis.zoom_greedy.leaves, greedy(locator.squares.policy(analysis.token)).leaves)
+    assert np.array_equal(analysis.zoom_greedy.leaves, greedy(analysis.zoom).leaves)
 
 
 def test_a_prior_bears_on_the_answer(atlas, model) -> None:

@@ -1,13 +1,16 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.models.small_decoder import SMALL
+from tests.search.town import Town
 from tiercel.evaluation import zoom_speed
 from tiercel.evaluation.results import read_rows, write_rows
-from tiercel.evaluation.zoom_speed import Network, measure, plain_tokens
+from tiercel.evaluation.zoom_speed import Network, measure_on, plain_tokens
 from tiercel.models.config import DecoderConfig
 from tiercel.models.justzoomin import JustZoomInNet
 
@@ -15,13 +18,24 @@ SIZES = dataclasses.replace(SMALL, grid=4, depth=3)
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory) -> dict[str, zoom_speed.Row]:
-    patch = pytest.MonkeyPatch()
-    patch.setattr(zoom_speed, "TRAINED_ON", 400)
-    measured = measure([Network("tiny", SIZES, 3, whole_map=True, training=True)], size=500.0)
-    patch.undo()
+def files(tmp_path_factory) -> list[Path]:
+    """Three photos."""
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(2)
+    for n in range(3):
+        Image.fromarray(rng.integers(0, 256, (48, 96, 3), np.uint8)).save(folder / f"{n}.jpg")
+    return sorted(folder.iterdir())
+
+
+def measured(files, **changes) -> list[zoom_speed.Row]:
+    network = dataclasses.replace(Network("tiny", SIZES, 3, whole_map=True, training=True), **changes)
+    places = np.random.default_rng(0).uniform(20, 380, (400, 2))
+    return measure_on(Town(), files, places, [network], size=500.0)
+
+
+@pytest.fixture(scope="module")
+def rows(files, tmp_path_factory) -> dict[str, zoom_speed.Row]:
     path = tmp_path_factory.mktemp("results") / "zoom_speed.json"
-    write_rows(path, measured)
+    write_rows(path, measured(files))
     return {row.name: row for row in read_rows(path)}
 
 
@@ -44,10 +58,10 @@ def test_what_is_counted_not_timed(rows) -> None:
     assert 3 <= scored["best_first"] <= scored["best_first_unsure"] <= 273
 
 
-def test_a_way_that_differs_from_the_published_loop_s_is_no_result(monkeypatch) -> None:
+def test_a_way_that_differs_from_the_published_loop_s_is_no_result(files, monkeypatch) -> None:
     monkeypatch.setattr(zoom_speed._Bench, "published", lambda self, file: [0, 0, 0])
     with pytest.raises(AssertionError, match="greedy ways differ from the published loop's"):
-        measure([Network("tiny", SIZES, 3, whole_map=False, training=False)], size=500.0)
+        measured(files, whole_map=False, training=False)
 
 
 def test_the_published_loop_s_encoder_is_transformers_own() -> None:

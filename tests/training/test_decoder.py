@@ -12,7 +12,7 @@ from tiercel.errors import TiercelError
 from tiercel.models import Model, ModelConfig, load_model
 from tiercel.models.config import DecoderConfig
 from tiercel.training import Recipe, loop, train
-from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos, in_steps
+from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos, in_steps, open_photos
 from tiercel.training.loop import Prepared, learning_rate, train_stage
 from tiercel.training.recipe import Stage
 
@@ -259,6 +259,8 @@ def test_recipes_that_cannot_be(data, tmp_path) -> None:
         run(recipe_for(data), dataclasses.replace(STAGE, steps=1, keep_best="luck"))
     with pytest.raises(TiercelError, match="stage 'x' has no end: give steps, or epochs"):
         Recipe.from_dict({"stages": [{"name": "x", "heads": ["decoder"]}]})
+    with pytest.raises(TiercelError, match=r"divided in another way .*: set decoder depth: 2, leaf_m: 62.5\."):
+        open_photos(dataclasses.replace(recipe_for(data), model=ModelConfig.of_decoder(DecoderConfig())), 0, 1)
     with pytest.raises(TiercelError, match="does not exist; give the folder that holds satellite and metadata"):
         path = tmp_path / "recipe.yaml"
         path.write_text("data: nowhere\nstages: [{name: decoder, heads: [decoder], steps: 1}]\n")

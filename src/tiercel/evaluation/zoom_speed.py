@@ -32,7 +32,7 @@ from tiercel.models.justzoomin import JustZoomInNet, images_to_tensor, photo_hal
 from tiercel.photos import Photo
 from tiercel.search import best_first, greedy, posterior
 from tiercel.search.decoder import DecoderPolicy, DecoderSquares
-from tiercel.training.decoder import DecoderBatches, DecoderLoss, Way, ZoomPhotos
+from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos
 from tiercel.training.recipe import Stage
 
 COMMAND = "make bench"
@@ -75,26 +75,40 @@ def networks() -> tuple[Network, ...]:
     )
 
 
-def measure(chosen: Sequence[Network] | None = None, size: float = SIZE_M) -> list[Row]:
-    """Time zooming.
+def measure() -> list[Row]:
+    """Time zooming in a simulated city."""
+    from tiercel.sim import make_world, sample_viewpoints
+
+    chosen = networks()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "city"
+        count = max(network.photos for network in chosen)
+        files = [one.file for one in simulate(folder, seed=SEED, size=SIZE_M, photos=count)]
+        streets = sample_viewpoints(make_world(SEED, SIZE_M), TRAINED_ON, np.random.default_rng(SEED))
+        with open_map(folder / MAP_FILE) as basemap:
+            return measure_on(basemap, files, np.stack([streets["x"], streets["y"]], 1), chosen, SIZE_M)
+
+
+def measure_on(
+    basemap: Basemap, files: Sequence[Path], places: NDArray[np.float64], chosen: Sequence[Network], size: float
+) -> list[Row]:
+    """Time zooming on a map.
 
     Args:
+        basemap: The map.
+        files: Photos, wherever they were taken.
+        places: (n, 2) metres east and north of the map's south-west corner, where photos to train on were taken.
         chosen: The networks.
-        size: Side of the simulated city in metres.
+        size: Side of the map in metres.
 
     Returns:
         Rows named ``<metric>/<what>/zoom/<network>``; the interval is that of the photos.
     """
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "city"
-        count = max(network.photos for network in chosen or networks())
-        files = [one.file for one in simulate(folder, seed=SEED, size=size, photos=count)]
-        with open_map(folder / MAP_FILE) as basemap:
-            for network in chosen or networks():
-                bench = _Bench(network, basemap, files[: network.photos], size)
-                rows += bench.queries()
-                rows += bench.training() if network.training else []
+    for network in chosen:
+        bench = _Bench(network, basemap, files[: network.photos], size)
+        rows += bench.queries()
+        rows += bench.training(places) if network.training else []
     return rows
 
 
@@ -202,15 +216,14 @@ class _Bench:
             rows.append(self._row("squares_scored", name, "squares", looked_at))
         return rows + [self._row("seconds", name, "s", values) for name, values in seconds.items()]
 
-    def training(self, steps: int = 4) -> list[Row]:
+    def training(self, places: NDArray[np.float64], steps: int = 4) -> list[Row]:
         """Squares saved in a batch, and photos a second against encoding every square of every photo."""
         rows: list[Row] = []
-        data = _Streets(self.basemap, self.tree, self.files)
-        pretrained_by_dino = self.sizes.encoder != "compact"
+        data = _Streets(self, places)
         for name, per_place in (("random", 1), ("places_of_4", 4)):
             stage = Stage(
                 "decoder", ("decoder",), steps=steps, photos_per_place=per_place, pretrained=False,
-                unfrozen_blocks=4 if pretrained_by_dino else -1,
+                unfrozen_blocks=-1 if self.sizes.encoder == "compact" else 4,
             )  # fmt: skip
             batches = DecoderBatches(ZoomPhotos(data, "train"), stage, self.model.config)
             loss = DecoderLoss(self.model, stage).train()
@@ -327,24 +340,22 @@ class _Place:
 
 
 class _Streets:
-    """A training set of photos all along the streets of the simulated city; a few pictures stand for all of them."""
+    """A training set of photos at places; a few pictures stand for all of them."""
 
-    def __init__(self, basemap: Basemap, tree: ZoomTree, files: Sequence[Path]) -> None:
-        from tiercel.sim import make_world, sample_viewpoints
-
-        self.basemap, self.tree = basemap, tree
-        found = sample_viewpoints(make_world(SEED, tree.root.side), TRAINED_ON, np.random.default_rng(SEED))
-        row, col = tree.cell_at(tree.root.west + found["x"], tree.root.south + found["y"], tree.depth)
-        ways = tree.path(tree.depth, row, col).tolist()
+    def __init__(self, bench: _Bench, places: NDArray[np.float64]) -> None:
+        self._bench, tree = bench, bench.tree
+        x, y = tree.root.west + places[:, 0], tree.root.south + places[:, 1]
+        inside = tree.root.contains(x, y)
+        ways = tree.path(tree.depth, *tree.cell_at(x[inside], y[inside], tree.depth)).tolist()
+        files = bench.files
         self._samples = [_Place(files[n % len(files)], 0.0, 0.0, tuple(way)) for n, way in enumerate(ways)]
 
     def samples(self, split: str) -> Sequence[_Place]:
         return self._samples
 
     def read_square(self, actions_prefix: Sequence[int], pixels: int) -> NDArray[np.uint8]:
-        way: Way = tuple(actions_prefix)
-        row, col = self.tree.from_path(np.array(way, np.int64))
-        return self.basemap.read(self.tree.square(len(way), int(row), int(col)), pixels)[0]
+        way = np.array(actions_prefix, np.int64)
+        return self._bench.view(len(way), int(self._bench.tree.flat(len(way), *self._bench.tree.from_path(way))))
 
     def error_m(self, actions: Sequence[int], latitude: float, longitude: float) -> float:
         raise NotImplementedError("nothing is measured here but time")

@@ -213,6 +213,8 @@ class ModelConfig:
         """
         if leaf_m == self.leaf_m:
             return self
+        if "decoder" in self.heads:  # which resamples every square to its own pixels
+            return replace(self, leaf_m=leaf_m)
         per_leaf, cells = leaf_m / self.resolution, leaf_m / self.match_cell_m
         pixels = (self.block_leaves + 2 * self.margin_leaves) * round(per_leaf)
         if max(abs(per_leaf - round(per_leaf)), abs(cells - round(cells))) > GRID_SLACK or pixels % GRID_PIXELS:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tiercel.errors import TiercelError
 from tiercel.models.blocks import image_to_tensor
 from tiercel.models.config import ModelConfig
 from tiercel.models.justzoomin import images_to_tensor, photo_halves
@@ -135,11 +136,24 @@ def open_photos(recipe: Recipe, process: int, processes: int) -> tuple[ZoomPhoto
     """The photos to train on and those to watch progress on, from the folder that a recipe names.
 
     Raises:
-        TiercelError: the folder is not in the published layout.
+        TiercelError: the folder is not in the published layout, or its tree is not the model's.
     """
     from tiercel.datasets.justzoomin import JustZoomIn
 
-    data = JustZoomIn.open(recipe.data)
+    data, sizes = JustZoomIn.open(recipe.data), recipe.model.decoder
+    leaf_m = data.side_m / data.branching**data.depth
+    wrong = [
+        f"{name}: {wanted:g}"
+        for name, given, wanted in (
+            ("branching", recipe.model.branching, data.branching),
+            ("decoder grid", sizes.grid if sizes else None, data.branching),
+            ("decoder depth", sizes.depth if sizes else None, data.depth),
+            ("leaf_m", round(recipe.model.leaf_m, 2), round(leaf_m, 2)),
+        )
+        if given != wanted
+    ]
+    if wrong:
+        raise TiercelError(f"{recipe.data} is divided in another way than the recipe's model: set {', '.join(wrong)}.")
     return ZoomPhotos(data, "train", recipe.seed, process, processes), ZoomPhotos(data, "val", recipe.seed)
 
 
