@@ -47,6 +47,7 @@ pictures: $(INSTALLED)
 # How fast each part is on this machine.
 bench: $(INSTALLED)
 	$(BIN)/python -m tiercel.demo.speed results/speed.json
+	$(BIN)/python -m tiercel.evaluation.zoom_speed results/zoom_speed.json
 
 clean:
 	rm -rf $(VENV) .numba .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

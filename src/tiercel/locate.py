@@ -20,7 +20,7 @@ from tiercel.photos import Photo
 from tiercel.search import (
     Descent,
     Disc,
-    LevelScores,
+    Policy,
     Posterior,
     Region,
     Tempered,
@@ -29,6 +29,7 @@ from tiercel.search import (
     posterior,
     zoom_steps,
 )
+from tiercel.search.decoder import DecoderSquares
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, zoom_policy
 from tiercel.search.policy import log_sum_exp
@@ -92,7 +93,7 @@ class Analysis:
         return self.locator.retriever.scores(self.photo, self.calibration.retrieval_temperature)
 
     @cached_property
-    def zoom(self) -> LevelScores:
+    def zoom(self) -> Policy:
         """Zooming's scores. Where the zoom head leaves the last pick to retrieval's keys, these make it."""
         return zoom_policy(self.locator.atlas, self.photo, None if self._zooms_to_the_end else self.poses)
 
@@ -219,6 +220,58 @@ class Analysis:
         return Region(Disc(answer.tree, answer.probability, around, fit.scale_m), fit.shares)
 
 
+class DecoderAnalysis(Analysis):
+    """What the published zooming network says about one photo; it is all that its model has.
+
+    Args:
+        locator: Holds the atlas and the model.
+        token: (width,) from `Model.encode_tokens`.
+        prior: What is known beforehand.
+    """
+
+    def __init__(self, locator: Locator, token: NDArray[np.float32], prior: Prior | None = None) -> None:
+        """Nothing is computed yet."""
+        self.locator, self.token, self.prior = locator, token, prior
+        self.calibration = locator.model.config.calibration
+
+    @cached_property
+    def zoom(self) -> Policy:
+        """The decoder's scores, computed when they are asked for."""
+        return self.locator.squares.policy(self.token)
+
+    @cached_property
+    def first(self) -> Posterior:
+        """The same, and the prior."""
+        if self.prior is None:
+            return self.zoom_global
+        x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
+        return self.zoom_global.with_prior(float(x), float(y), self.prior.radius_m)
+
+    @property
+    def final(self) -> Posterior:
+        """Nothing comes behind it."""
+        return self.first
+
+    @property
+    def zoom_levels(self) -> int:
+        """It makes every pick."""
+        return self.locator.atlas.tree.depth
+
+    @property
+    def kind(self) -> str:
+        """The network knows nothing of the photo but its pixels."""
+        return "any"
+
+    @cached_property
+    def matches(self) -> Matches:
+        """The centres of the likeliest leaves; the network says nothing about headings."""
+        tree = self.locator.atlas.tree
+        leaves, _ = self.final.top(self.calibration.candidates, apart=1)
+        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
+        score = self.final.log_probability[leaves].astype(np.float64)
+        return Matches(leaves, score, x, y, np.full(len(leaves), np.nan))
+
+
 class Locator:
     """Locates photos on a prepared map.
 
@@ -263,6 +316,12 @@ class Locator:
         return Matcher(self.atlas, self.model)
 
     @cached_property
+    def squares(self) -> DecoderSquares:
+        """The decoder over this atlas."""
+        assert self.model.decoder is not None
+        return DecoderSquares.of(self.atlas, self.model.decoder.decoder)
+
+    @cached_property
     def convergence(self) -> float:
         """Azimuth of the map's grid north in the middle of the map, degrees from true north."""
         root = self.atlas.tree.root
@@ -270,6 +329,8 @@ class Locator:
 
     def analyse(self, photo: Photo, prior: Prior | None = None) -> Analysis:
         """What every method says about a photo, whose heading is from true north; inside, they are from grid north."""
+        if self.model.decoder is not None:
+            return DecoderAnalysis(self, self.model.encode_tokens([photo])[0], prior)
         if photo.heading is not None:
             on_map = replace(photo.heading, value=(photo.heading.value - self.convergence) % 360.0)
             photo = replace(photo, heading=on_map)
@@ -340,7 +401,9 @@ class Locator:
                     level=tree.depth,
                     row=int(cell_row),
                     col=int(cell_col),
-                    heading=(float(matches.heading[row]) + self.convergence) % 360.0,
+                    heading=None
+                    if np.isnan(matches.heading[row])
+                    else (float(matches.heading[row]) + self.convergence) % 360.0,
                     score=float(final.log_probability[leaf]),
                 )
             )

@@ -61,6 +61,35 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes of the published zooming network (see `tiercel.models.justzoomin`); the defaults are the published ones.
+
+    Attributes:
+        encoder: ``compact``, or the Hugging Face id (or a local folder) of a vision transformer with a class token.
+        pixels: Side in pixels of a square, and of either half of a photo.
+        depth: Picks, one a level of the tree.
+        grid: Children along a side of a square; the head has ``grid**2`` ways.
+        width: Channels of a token: those of the encoder's class token.
+        blocks: Decoder blocks.
+        heads: Attention heads.
+        hidden: Hidden channels of the SwiGLU.
+        dropout: Share of channels dropped while training.
+        channels: Channels of the ``compact`` encoder, at strides 4, 8 and 16.
+    """
+
+    encoder: str = "facebook/dinov2-base"
+    pixels: int = 384
+    depth: int = 4
+    grid: int = 4
+    width: int = 768
+    blocks: int = 6
+    heads: int = 8
+    hidden: int = 512
+    dropout: float = 0.1
+    channels: tuple[int, int, int] = (48, 96, 128)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Sizes of a model. Lengths are metres, angles degrees.
 
@@ -68,7 +97,7 @@ class ModelConfig:
         name: Its name, for messages and model cards.
         photo_encoder: Registry name or Hugging Face id of the photo encoder.
         overhead_encoder: Registry name or Hugging Face id of the overhead encoder.
-        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``.
+        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``; or ``decoder`` alone.
         leaf_m: Side of the smallest map cell.
         branching: Children along one side of a cell.
         zoom_levels: Number of picks that zooming is trained for, counted from the leaves.
@@ -96,6 +125,7 @@ class ModelConfig:
         zoom_margin: Context around it on each side, as a share of the square's side.
         template_m: Radius of ground around the camera that the geometric match uses.
         calibration: See `Calibration`.
+        decoder: Sizes of the head ``decoder``, the published ones if left out; None where the model has no such head.
     """
 
     name: str = "compact"
@@ -127,6 +157,27 @@ class ModelConfig:
     zoom_margin: float = 0.125
     template_m: float = 48.0
     calibration: Calibration = field(default_factory=Calibration)
+    decoder: DecoderConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Fills in the published sizes."""
+        if "decoder" in self.heads and self.decoder is None:
+            object.__setattr__(self, "decoder", DecoderConfig())
+        elif "decoder" not in self.heads and self.decoder is not None:
+            object.__setattr__(self, "decoder", None)
+
+    @classmethod
+    def of_decoder(cls, decoder: DecoderConfig, name: str = "justzoomin", leaf_m: float = 39.0625) -> ModelConfig:
+        """The settings of a model that is the published zooming network and nothing else.
+
+        Args:
+            decoder: Its sizes.
+            name: What to call it.
+            leaf_m: Side in metres of the cell that its last pick chooses; published: 10 km / 4**4.
+        """
+        # Leaves are looked at only to see whether the map covers them.
+        sizes = {"pixels_per_leaf": 8, "margin_leaves": 0, "branching": decoder.grid}
+        return cls(name=name, heads=("decoder",), leaf_m=leaf_m, decoder=decoder, **sizes)  # type: ignore[arg-type]
 
     @property
     def strip_columns(self) -> int:
@@ -162,6 +213,8 @@ class ModelConfig:
         """
         if leaf_m == self.leaf_m:
             return self
+        if "decoder" in self.heads:  # which resamples every square to its own pixels
+            return replace(self, leaf_m=leaf_m)
         per_leaf, cells = leaf_m / self.resolution, leaf_m / self.match_cell_m
         pixels = (self.block_leaves + 2 * self.margin_leaves) * round(per_leaf)
         if max(abs(per_leaf - round(per_leaf)), abs(cells - round(cells))) > GRID_SLACK or pixels % GRID_PIXELS:
@@ -213,6 +266,12 @@ class ModelConfig:
         _check_known(cls, content, where)
         if isinstance(content.get("calibration"), dict):
             content["calibration"] = _calibration(content["calibration"], f"{where}, calibration,")
+        if isinstance(content.get("decoder"), dict):
+            _check_known(DecoderConfig, content["decoder"], f"{where}, decoder,")
+            decoder: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in content["decoder"].items()
+            }
+            content["decoder"] = DecoderConfig(**decoder)
         for key in ("heads", "ranges_m", "width"):
             if key in content:
                 content[key] = tuple(content[key])
