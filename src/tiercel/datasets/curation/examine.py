@@ -7,7 +7,6 @@ look again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tiercel.datasets.curation.duplicates import perceptual_hash
 from tiercel.datasets.curation.parallel import each
 from tiercel.datasets.curation.quality import Measures, measure
 from tiercel.datasets.curation.sources import Listed, moment
+from tiercel.datasets.journal import appending, read_journal
 from tiercel.errors import TiercelError
 from tiercel.photos import Photo
 
@@ -101,12 +101,11 @@ def examine_all(listed: Sequence[Listed], cache: Path, workers: int, progress: P
     new = [index for index, key in enumerate(keys) if key not in known]
     done = len(listed) - len(new)
     progress(done, len(listed))
-    with cache.open("a", encoding="utf-8") as file:
+    with appending(cache) as append:
         for position, found in each(examine, [listed[index] for index in new], workers):
             key = keys[new[position]]
             known[key] = found
-            file.write(json.dumps({"key": key, "found": asdict(found)}) + "\n")
-            file.flush()
+            append({"key": key, "found": asdict(found)})
             done += 1
             progress(done, len(listed))
     return [known[key] for key in keys]
@@ -130,15 +129,10 @@ def _key(listed: Listed) -> str:
 
 def _read(cache: Path) -> dict[str, Examined]:
     known = {}
-    if cache.is_file():
-        for line in cache.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-                found = entry["found"]
-                measures = Measures(**found["measures"]) if found["measures"] else None
-                known[entry["key"]] = Examined(**{**found, "measures": measures})
-            except (ValueError, KeyError, TypeError):
-                continue  # the end of a line that an interruption cut off
+    for entry in read_journal(cache):
+        found = entry["found"]
+        measures = Measures(**found["measures"]) if found["measures"] else None
+        known[str(entry["key"])] = Examined(**{**found, "measures": measures})
     return known
 
 
