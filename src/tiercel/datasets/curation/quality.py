@@ -81,6 +81,16 @@ class Thresholds:
         ]
         return [reason for reason, holds in found if holds]
 
+    def words(self, reason: str, measures: Measures) -> str:
+        """The measure behind a reason, and its threshold."""
+        return {
+            "dark": f"Its mean brightness is {measures.brightness:.2f}, below {self.brightness:g}.",
+            "blurred": f"Its blur is {measures.blur:.2f}, above {self.blur:g}.",
+            "sky only": f"Sky fills {measures.sky:.2f} of it, more than {self.sky:g}.",
+            "obstructed": f"Something bare hides {measures.obstruction:.2f} of it, more than {self.obstruction:g}.",
+            "indoors": f"No sky, and {measures.ceiling:.2f} of its upper third is bare, more than {self.ceiling:g}.",
+        }[reason]
+
 
 def measure(photo: Photo) -> Measures:
     """Measures a photo; of a panorama, the half of its rows around the horizon."""
