@@ -1,9 +1,12 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from tests.maps import package
 from tests.maps.pattern import (
     GROUND,
     LAYOUT,
@@ -15,7 +18,9 @@ from tests.maps.pattern import (
     web_tiles,
 )
 from tiercel.errors import TiercelError
-from tiercel.maps import open_map
+from tiercel.geo import Frame, Square
+from tiercel.maps import open_map, write_pyramid
+from tiercel.maps.tiledwebmaps import TiledWebMap
 
 
 def test_loose_and_packed_tiles_show_the_same(tmp_path: Path) -> None:
@@ -84,3 +89,42 @@ def test_packed_tiles_cut_short(tmp_path: Path) -> None:
         data.write_bytes(data.read_bytes()[:-2000])
         with pytest.raises(TiercelError, match=r"of .*images\.dat is not a whole"):
             basemap.read(GROUND, 480)
+
+
+def test_zooms_that_the_layout_names_but_are_missing(tmp_path: Path) -> None:
+    path = tiledwebmaps(tmp_path)
+    shutil.rmtree(path.parent / "-1")
+    with pytest.raises(TiercelError, match=r"layout\.yaml names zooms -2 to 0, but there are no tiles of zoom -1"):
+        open_map(path)
+    path.write_text(yaml.safe_dump({**LAYOUT, "url": "https://tiles.example/{zoom}/{x}/{y}.png"}))
+    assert open_map(path).resolution == pytest.approx(0.5)  # tiles that were fetched so far
+
+
+@pytest.mark.parametrize("east", [500_000.0, 720_000.0], ids=["at the central meridian", "far from it"])
+def test_pictures_are_those_of_the_package(east: float, tmp_path: Path) -> None:
+    """The sharpest ground there is: noise, at any scale and where north is up to two degrees off the grid's."""
+    rng = np.random.default_rng(0)
+    noise = np.asarray(
+        Image.fromarray(rng.integers(0, 255, (1000, 1000, 3), np.uint8)).resize((2000, 2000), Image.Resampling.BILINEAR)
+    )
+    ground = Square(east + 500, 5_000_500, 1000.0)
+
+    def draw(square: Square, pixels: int) -> np.ndarray:
+        left, top = round((square.west - ground.west) * 2), round((ground.north - square.north) * 2)
+        return noise[top : top + pixels, left : left + pixels]
+
+    layout = write_pyramid(tmp_path / "p", draw, crs="EPSG:32633", bounds=ground.bounds, tile_side_m=125.0, min_zoom=-2)
+    jobs = []
+    for _ in range(50):
+        metres = float(np.exp(rng.uniform(np.log(0.2), np.log(5.0))))
+        room = 500 - 80 * metres
+        x, y = ground.x + rng.uniform(-room, room), ground.y + rng.uniform(-room, room)
+        latitude, longitude = Frame("EPSG:32633").to_wgs84(x, y)
+        jobs.append((float(latitude), float(longitude), metres, 120))
+    theirs = package.load(layout, jobs, tmp_path)
+    with open_map(layout) as basemap:
+        assert isinstance(basemap, TiledWebMap)
+        ours = [basemap.read_around(*job) for job in jobs]
+    differences = [np.abs(mine.astype(int) - other).mean() for mine, other in zip(ours, theirs, strict=True)]
+    assert max(differences) < 2 and np.mean(differences) < 0.7
+    assert np.std(np.stack(theirs)) > 20  # there was something to see

@@ -1,6 +1,12 @@
-"""The one resampler: from a patch of map pixels to the pixels of a square."""
+"""Resampling: from a patch of map pixels to the pixels of a square.
+
+`fill` is what every map is read with. `smooth` and `interpolate` are how the package tiledwebmaps does it, kept apart
+for the models that were trained on its pictures.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numba
 import numpy as np
@@ -80,3 +86,73 @@ def _position(nodes: NDArray[np.float64], u: float, v: float) -> tuple[float, fl
     row = north * (west * nodes[i, j, 1] + east * nodes[i, j + 1, 1])
     row += south * (west * nodes[i + 1, j, 1] + east * nodes[i + 1, j + 1, 1])
     return column, row
+
+
+def smoothing_reach(sigma: float) -> int:
+    """Pixels to each side of the kernel of `smooth`."""
+    return 2 * math.ceil(sigma)
+
+
+def smooth(source: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """A picture through a Gaussian.
+
+    Args:
+        source: (h, w, 3).
+        sigma: Its standard deviation, pixels; 0 leaves the picture as it is.
+
+    Returns:
+        (h, w, 3); the outermost `smoothing_reach` pixels are not smoothed.
+    """
+    reach = smoothing_reach(sigma)
+    if reach == 0:
+        return source
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.asarray(_convolve(source, (kernel / kernel.sum()).astype(np.float32)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _convolve(source: NDArray[np.uint8], kernel: NDArray[np.float32]) -> NDArray[np.uint8]:
+    height, width, _ = source.shape
+    reach = len(kernel) // 2
+    out = source.copy()
+    across = np.zeros((height, width, 3), np.float32)
+    for y in range(height):
+        for x in range(reach, width - reach):
+            for k in range(len(kernel)):
+                for c in range(3):
+                    across[y, x, c] += kernel[k] * source[y, x + k - reach, c]
+    line = np.zeros((width, 3), np.float32)
+    for y in range(reach, height - reach):
+        line[:] = 0.5
+        for k in range(len(kernel)):
+            line += kernel[k] * across[y + k - reach]
+        for x in range(reach, width - reach):
+            for c in range(3):
+                out[y, x, c] = np.uint8(line[x, c])
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def interpolate(
+    source: NDArray[np.uint8], columns: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Colours at places given in whole pixels (0 is the first), bilinearly.
+
+    Args:
+        source: (h, w, 3).
+        columns: (p, q), 0 or more and less than w - 1.
+        rows: (p, q), 0 or more and less than h - 1.
+
+    Returns:
+        (p, q, 3).
+    """
+    out = np.empty((*columns.shape, 3), np.uint8)
+    for i in range(columns.shape[0]):
+        for j in range(columns.shape[1]):
+            x, y = int(columns[i, j]), int(rows[i, j])
+            east, south = columns[i, j] - x, rows[i, j] - y
+            for c in range(3):
+                upper = source[y, x, c] * (1 - east) + source[y, x + 1, c] * east
+                lower = source[y + 1, x, c] * (1 - east) + source[y + 1, x + 1, c] * east
+                out[i, j, c] = np.uint8(upper * (1 - south) + lower * south + 0.5)
+    return out

@@ -7,6 +7,7 @@ north-up picture.
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -17,13 +18,16 @@ from typing import Literal, Self
 import numpy as np
 import pyproj
 import yaml
+from numpy.typing import NDArray
 from pydantic import BaseModel, PositiveFloat, ValidationError, model_validator
 
 from tiercel.errors import TiercelError
+from tiercel.geo.sphere import EARTH_RADIUS_M
 from tiercel.maps.basemap import Window
 from tiercel.maps.digest import combined, sampled
 from tiercel.maps.folder import Numbering, TileFolder, extents_of
 from tiercel.maps.pyramid import WEB_MERCATOR, Tile, TileGrid, TilePyramid, TileSource
+from tiercel.maps.sampling import interpolate, smooth, smoothing_reach
 
 _WORLD = WEB_MERCATOR.side
 
@@ -38,6 +42,9 @@ class Layout(BaseModel):
     size_crs: tuple[float, float] | None = None
     tile_axes: tuple[Literal["east", "west"], Literal["north", "south"]] = ("east", "south")
     path: str = "{zoom}/{x}/{y}.jpg"
+    min_zoom: int | None = None
+    max_zoom: int | None = None
+    url: str | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -114,11 +121,73 @@ class PackedTiles:
         """Has nothing to close."""
 
 
-def open_tiledwebmaps(layout_file: Path) -> TilePyramid:
+class TiledWebMap(TilePyramid):
+    """A tiledwebmaps pyramid, which can also be read around a point as the package does it."""
+
+    def read_around(self, latitude: float, longitude: float, metres_per_pixel: float, pixels: int) -> NDArray[np.uint8]:
+        """A picture around a point, true north up, sampled as `TileLoader.load` of the package samples it.
+
+        Three things differ from `read`: a metre is a metre of the package's sphere (latitude and longitude times a
+        radius of 6,378,137 m), its mean over the two axes of the map; pixels are interpolated bilinearly in the zoom
+        whose pixels are at most half as wide as asked, smoothed by a Gaussian of (pixels to a pixel - 1) / 2 rather
+        than averaged over their area; and the picture is half a pixel of that zoom less half a pixel of its own off to
+        the north-west. They are kept because published models were trained on such pictures.
+
+        Args:
+            latitude: Of the centre, degrees.
+            longitude: Degrees.
+            metres_per_pixel: Resolution of the picture.
+            pixels: Pixels a side.
+
+        Returns:
+            (pixels, pixels, 3) uint8; black where there is no map.
+
+        Raises:
+            TiercelError: A tile is there but cannot be read.
+        """
+        zoom, density = self._zoom_for(latitude, longitude, metres_per_pixel)
+        x, y = self.frame.from_wgs84(latitude, longitude)
+        column, row = self._plane.pixel(self.frame, np.array([float(x)]), np.array([float(y)]))
+        step = 2.0 ** (self._finest - zoom)
+        turn = math.radians(self.frame.convergence(float(x), float(y)))
+        offset = (np.arange(pixels) - pixels / 2) * (metres_per_pixel * density)
+        south, east = offset[:, None], offset[None, :]
+        columns = column[0] / step + east * math.cos(turn) + south * math.sin(turn)
+        rows = row[0] / step - east * math.sin(turn) + south * math.cos(turn)
+        sigma = max(0.0, (metres_per_pixel * density - 1) / 2)
+        margin = smoothing_reach(sigma)
+        left, top = math.floor(columns.min()) - margin, math.floor(rows.min()) - margin
+        window = (left, top, math.floor(columns.max()) + 2 + margin, math.floor(rows.max()) + 2 + margin)
+        with self._lock:
+            source, _ = self._mosaic(zoom, window)
+        return interpolate(smooth(source, sigma), columns - left, rows - top)
+
+    def _zoom_for(self, latitude: float, longitude: float, metres_per_pixel: float) -> tuple[int, float]:
+        """The coarsest zoom with two pixels or more to a pixel of the picture, and its pixels per metre."""
+        zooms = sorted(self._tiles.extents)
+        for zoom in zooms:
+            density = self._pixels_per_metre(latitude, longitude, zoom)
+            if zoom == zooms[-1] or 2.0 / density.max() <= metres_per_pixel:
+                return zoom, float(density.mean())
+        raise AssertionError("a pyramid has a zoom")
+
+    def _pixels_per_metre(self, latitude: float, longitude: float, zoom: int) -> NDArray[np.float64]:
+        """Along longitude and along latitude, measured over a tenth of a tile on the package's sphere."""
+        x, y = self.frame.from_wgs84(latitude, longitude)
+        column, row = self._plane.pixel(self.frame, np.array([float(x)]), np.array([float(y)]))
+        span = self._side * 0.1
+        native = span * 2.0 ** (self._finest - zoom) / 2 * np.array([-1.0, 1.0])
+        north, east = self.frame.to_wgs84(*self._plane.ground(self.frame, column + native, row - native))
+        degree = math.radians(EARTH_RADIUS_M)
+        metres = np.array([np.ptp(east) * degree * math.cos(math.radians(latitude)), np.ptp(north) * degree])
+        return np.asarray(span / metres)
+
+
+def open_tiledwebmaps(layout_file: Path) -> TiledWebMap:
     """The map of a layout.yaml.
 
     Raises:
-        TiercelError: The layout is incomplete, or there are no tiles.
+        TiercelError: The layout is incomplete, or there are no tiles, or none of a zoom that the layout names.
     """
     layout = _read_layout(layout_file)
     folder = layout_file.parent
@@ -127,7 +196,20 @@ def open_tiledwebmaps(layout_file: Path) -> TilePyramid:
         tiles = PackedTiles(folder, layout.numbering())
     else:
         tiles = TileFolder(f"{folder}/{_plain(layout.path)}", layout.numbering())
-    return TilePyramid(folder.resolve().name, str(layout_file), tiles, layout.grid())
+    _check_zooms(layout_file, layout, tiles)
+    return TiledWebMap(folder.resolve().name, str(layout_file), tiles, layout.grid())
+
+
+def _check_zooms(layout_file: Path, layout: Layout, tiles: TileSource) -> None:
+    """Makes sure that all zooms are there, unless tiles are fetched one by one from a server."""
+    if layout.min_zoom is None or layout.max_zoom is None or layout.url is not None or not tiles.extents:
+        return
+    missing = [zoom for zoom in range(layout.min_zoom, layout.max_zoom + 1) if zoom not in tiles.extents]
+    if missing:
+        raise TiercelError(
+            f"{layout_file} names zooms {layout.min_zoom} to {layout.max_zoom}, but there are no tiles of zoom "
+            f"{', '.join(map(str, missing))}; copy them again, or correct min_zoom and max_zoom."
+        )
 
 
 def _read_layout(path: Path) -> Layout:
