@@ -17,7 +17,7 @@ from tiercel.datasets.curation.sources import Listed
 from tiercel.maps import Basemap
 
 REASONS = (
-    "bad row", "unreadable", "no position", "off the map", "dark", "blurred", "sky only", "obstructed", "indoors",
+    "bad row", "unreadable", "no position", "off the map", "dark", "sky only", "blurred", "obstructed", "indoors",
     "near-duplicate", "bad calibration",
 )  # fmt: skip
 """Why photos are dropped, in the order in which it is looked for; the first that holds is the one that is counted."""
@@ -32,7 +32,7 @@ class Choices:
         depth: Picks from the root to a leaf; the fewest that hold all photos unless given.
         centre: Latitude and longitude of the root square's centre; chosen unless given.
         thresholds: What a photo has to look like.
-        duplicate_distance: Metres within which two photos may be duplicates; below zero, none are.
+        duplicate_distance: Metres within which two photos may be duplicates; with 0, none are.
         duplicate_turn: Degrees between their headings likewise.
         duplicate_difference: Share of the bits of their perceptual hashes likewise.
         pause: Seconds after which a new sequence begins.
@@ -165,7 +165,7 @@ def _without_duplicates(
     fates: list[Fate], x: NDArray[np.float64], y: NDArray[np.float64], choices: Choices
 ) -> list[Fate]:
     left = [index for index, fate in enumerate(fates) if fate.kept]
-    if choices.duplicate_distance < 0:
+    if choices.duplicate_distance <= 0:
         return fates
     photos = [_seen(fates[index].examined, float(x[index]), float(y[index])) for index in left]
     repeats = near_duplicates(photos, choices.duplicate_distance, choices.duplicate_turn, choices.duplicate_difference)

@@ -183,6 +183,12 @@ def bounds_in_frame(basemap: Basemap, division: Division) -> tuple[float, float,
     )  # fmt: skip
 
 
+def shares(division: Division, latitude: Doubles, longitude: Doubles) -> tuple[Doubles, Doubles]:
+    """Where places lie in the root square: shares of its side from the north-western corner, east and south."""
+    x, y = _metres((division.latitude, division.longitude), latitude, longitude)
+    return x / division.side_m + 0.5, 0.5 - y / division.side_m
+
+
 def _metres(origin: Sequence[float], latitude: Doubles, longitude: Doubles) -> tuple[Doubles, Doubles]:
     """Metres east and north of an origin, along its parallel and its meridian."""
     scale = math.radians(1) * EARTH_RADIUS_M

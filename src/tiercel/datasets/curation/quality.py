@@ -74,8 +74,8 @@ class Thresholds:
         """Why a photo is dropped, the gravest reason first; empty for one that stays."""
         found = [
             ("dark", measures.brightness < self.brightness),
-            ("blurred", measures.blur > self.blur),
             ("sky only", measures.sky > self.sky),
+            ("blurred", measures.blur > self.blur),
             ("obstructed", measures.obstruction > self.obstruction),
             ("indoors", measures.sky < 0.01 and measures.ceiling > self.ceiling),
         ]
@@ -144,7 +144,7 @@ def _working_picture(photo: Photo) -> Floats:
     shrink = LONG_SIDE / max(image.size)
     if shrink < 1:
         size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
-        image = image.resize(size, Image.Resampling.BOX if shrink < 0.5 else Image.Resampling.LANCZOS)
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(image, np.float32) / np.float32(255)
 
 
