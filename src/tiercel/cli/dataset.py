@@ -129,7 +129,8 @@ def _tell(folder: Path, report: dict[str, Any]) -> None:
         if count:
             print(f"  dropped {count:6,}  {reason}")
     cells, side = 16 ** report["square"]["depth"], report["square"]["side_m"]
-    print(f"  {report['train']:,} for training, {report['val']:,} for validation, split by {report['split']}")
+    between = f", {report['left_out']:,} in between left out" if report["left_out"] else ""
+    print(f"  {report['train']:,} for training, {report['val']:,} for validation{between}, split by {report['split']}")
     print(
         f"  {side:g} m square of {cells:,} cells of {report['leaf_m']:g} m, {report['occupied_leaves']:,} with photos"
     )

@@ -34,8 +34,8 @@ def progress_of_steps() -> Iterator[Callable[[str], Report]]:
     """Show a bar on standard error for each step of the block, where standard error is a terminal.
 
     Yields:
-        A function to call with what a step does, in two or three words; it gives one to call with (done, total), and the
-        step's bar appears when that is called for the first time.
+        A function to call with what a step does, in two or three words; it gives one to call with (done, total),
+        and the step's bar appears when that is called for the first time.
     """
     if not sys.stderr.isatty():
         yield lambda what: lambda done, total: None

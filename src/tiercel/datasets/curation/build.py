@@ -23,8 +23,9 @@ from tiercel.datasets.curation import ground
 from tiercel.datasets.curation.choosing import REASONS, Choices, Fate, choose, positions
 from tiercel.datasets.curation.examine import examine_all, file_state
 from tiercel.datasets.curation.parallel import each
-from tiercel.datasets.curation.pictures import Block, contact_sheet, coverage_map, save
+from tiercel.datasets.curation.pictures import contact_sheet, coverage_map, save
 from tiercel.datasets.curation.sources import Listed, list_photos
+from tiercel.datasets.curation.splitting import LEFT_OUT, LEFT_OUT_FILE, Block, split_photos
 from tiercel.datasets.curation.writing import Job, Written, write_one
 from tiercel.datasets.journal import appending, read_journal
 from tiercel.datasets.justzoomin import (
@@ -127,9 +128,8 @@ class _Run:
         fates = choose(listed, examined, self.basemap, self.choices)
         fates, division = self._placed(fates)
         fates, written = self._write_photos(fates)
-        splits, blocks = self._split(fates, division)
         self._write_map(division)
-        self._write_tables(fates, written, splits, division)
+        splits, blocks = self._write_tables(fates, written, division)
         report = self._report(fates, written, splits, division)
         self._write_curation(fates, splits, blocks, report)
         return report
@@ -208,30 +208,38 @@ class _Run:
             progress=self.steps("Writing the map"),
         )  # fmt: skip
 
-    def _split(self, fates: Sequence[Fate], division: Division) -> tuple[dict[str, str], list[Block]]:
-        """The split of every photo that stays, and the blocks, where there are any."""
-        kept = [fate for fate in fates if fate.kept]
-        rng = np.random.default_rng(self.choices.seed)
-        return {fate.image_id: "val" if rng.random() < self.choices.validation else "train" for fate in kept}, []
-
     def _write_tables(
-        self, fates: Sequence[Fate], written: dict[str, Written], splits: dict[str, str], division: Division
-    ) -> None:
-        """Writes the published tables and the two of ours that stand beside them."""
+        self, fates: Sequence[Fate], written: dict[str, Written], division: Division
+    ) -> tuple[dict[str, str], list[Block]]:
+        """Writes the published tables and those of ours that stand beside them.
+
+        Returns:
+            What each photo that stays is for, one of `STATES`, and the blocks of the split, where there are any.
+        """
         kept = [fate for fate in fates if fate.kept]
         latitude, longitude = positions(kept)
-        picks = published_actions(latitude, longitude, division)
-        rows = [
-            dict(zip(COLUMNS, (fate.image_id, *_place(fate), str([int(pick) for pick in path])), strict=True))
+        picks = published_actions(latitude, longitude, division).tolist()
+        rows = {
+            fate.image_id: dict(zip(COLUMNS, (fate.image_id, *_place(fate), str(path)), strict=True))
             for fate, path in zip(kept, picks, strict=True)
-        ]
-        for split, table in SPLITS.items():
-            members = [row for fate, row in zip(kept, rows, strict=True) if splits[fate.image_id] == split]
-            _write_table(self.work / table, COLUMNS, members)
+        }
         notes = [_note(fate, written[fate.image_id], self.choices) for fate in kept]
         _write_table(self.work / PHOTOS_FILE, tuple(notes[0]), notes)
         with replacing(self.work / SETTINGS_FILE) as part:
             part.write_text(yaml.safe_dump(division.model_dump(), sort_keys=False), encoding="utf-8")
+        self._write_split(rows, dict.fromkeys(rows, "train"))
+        states, blocks = split_photos(self.work, self.choices)
+        self._write_split(rows, states)
+        return states, blocks
+
+    def _write_split(self, rows: dict[str, dict[str, Any]], states: dict[str, str]) -> None:
+        """Writes the rows of each part of a split into its table; without photos that are left out, there is none."""
+        for state, name in (*SPLITS.items(), (LEFT_OUT, LEFT_OUT_FILE)):
+            members = [row for image_id, row in rows.items() if states[image_id] == state]
+            if members or state != LEFT_OUT:
+                _write_table(self.work / name, COLUMNS, members)
+            else:
+                (self.work / name).unlink(missing_ok=True)
 
     def _report(
         self, fates: Sequence[Fate], written: dict[str, Written], splits: dict[str, str], division: Division
@@ -248,6 +256,7 @@ class _Run:
             "dropped": {reason: reasons[reason] for reason in REASONS},
             "train": sum(split == "train" for split in splits.values()),
             "val": sum(split == "val" for split in splits.values()),
+            "left_out": sum(split == LEFT_OUT for split in splits.values()),
             "split": choices.split,
             "sequences": len({fate.drive for fate in kept}),
             "panoramas": sum(fate.examined.panorama for fate in kept),

@@ -39,7 +39,7 @@ class Choices:
         step: Metres after which one does.
         split: "block", "sequence" or "random".
         validation: Share of the photos that go into validation.
-        block: Side of the blocks, metres; one level above the leaves unless given.
+        block: Side of the blocks, metres; a twelfth of the square, but no more than 500, unless given.
         seed: Of the split.
         long_side: Pixels that photos may be long.
         photo_licence: Of the photos that do not say their own.

@@ -70,7 +70,7 @@ def near_duplicates(photos: Sequence[Seen], distance: float, turn: float, differ
     repeats: dict[int, int] = {}
     kept: dict[tuple[int, int], list[int]] = defaultdict(list)
     files: dict[str, int] = {}
-    looks = np.array([np.frombuffer(photo.look, np.uint8) for photo in photos]).reshape(len(photos), -1)
+    looks = np.array([np.frombuffer(photo.look, np.uint8) for photo in photos]).reshape(len(photos), HASH_BYTES)
     cell = max(distance, 0.1)
     for index in sorted(range(len(photos)), key=lambda one: (photos[one].blur, one)):
         photo = photos[index]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from tiercel.datasets.curation.choosing import REASONS, Fate
+from tiercel.datasets.curation.splitting import LEFT_OUT, Block, Box
 from tiercel.fix.picture import INK, MAT, MUTED, PAPER, Colour
 from tiercel.photos.write import replacing
 
@@ -25,26 +25,17 @@ SHOWN_DROPPED = 16
 TRAIN: Colour = (44, 123, 229)
 VALIDATION: Colour = (255, 140, 0)
 DROPPED: Colour = (200, 30, 60)
+STATES: dict[str, tuple[str, Colour]] = {
+    "dropped": ("dropped", DROPPED),
+    LEFT_OUT: ("left out between the two", (120, 120, 125)),
+    "train": ("training", TRAIN),
+    "val": ("validation", VALIDATION),
+}
+"""What photos are for, in the order in which they are drawn, each over the one before."""
 
 _COLUMNS, _CELL, _PICTURE, _GAP, _EDGE = 8, 196, 132, 10, 28
 _MAP = 1200
 _SMOOTH = 2  # the map's marks are drawn so many times too large and reduced
-
-Box = tuple[float, float, float, float]
-"""West, north, east, south as shares of the root square from its north-western corner."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of a split.
-
-    Attributes:
-        box: Where it lies.
-        split: "train" or "val".
-    """
-
-    box: Box
-    split: str
 
 
 def contact_sheet(fates: Sequence[Fate], splits: dict[str, str], title: str) -> Image.Image:
@@ -83,8 +74,8 @@ def coverage_map(
 
     Args:
         overhead: (n, n, 3) uint8 RGB of the root square.
-        places: For every photo, shares of the square from its north-western corner, east and south, and "train", "val"
-            or "dropped".
+        places: For every photo, shares of the square from its north-western corner, east and south, and "train", "val",
+            "left out" or "dropped".
         blocks: Of the split, none for one that is not by block.
         side: Of the root square, metres.
         title: What to write above.
@@ -98,7 +89,7 @@ def coverage_map(
         colour = VALIDATION if block.split == "val" else TRAIN
         draw.rectangle(corners, fill=(*colour, 60 if block.split == "val" else 26), outline=(*colour, 170), width=2)
     radius = _SMOOTH * float(np.clip(90 / math.sqrt(max(1, len(places))), 2.5, 6))
-    for east, south, split in sorted(places, key=lambda place: ("dropped", "train", "val").index(place[2])):
+    for east, south, split in sorted(places, key=lambda place: list(STATES).index(place[2])):
         _dot(draw, _at(east, south, view), radius, split)
     smooth = layer.resize((_MAP, _MAP), Image.Resampling.BOX)
     picture.paste(smooth, (0, 0), smooth)
@@ -135,7 +126,7 @@ def _section(
 def _numbers(fate: Fate, splits: dict[str, str]) -> str:
     measures = fate.examined.measures
     blur = f" · blur {measures.blur:.2f} · light {measures.brightness:.2f}" if measures else ""
-    return f"{'validation' if splits.get(fate.image_id) == 'val' else 'training'}{blur}"
+    return f"{STATES[splits[fate.image_id]][0]}{blur}"
 
 
 def _why(fate: Fate) -> str:
@@ -205,7 +196,7 @@ def _dot(draw: ImageDraw.ImageDraw, at: tuple[float, float], radius: float, spli
         draw.line((x - reach, y - reach, x + reach, y + reach), fill=DROPPED, width=_SMOOTH * 2)
         draw.line((x - reach, y + reach, x + reach, y - reach), fill=DROPPED, width=_SMOOTH * 2)
         return
-    colour = VALIDATION if split == "val" else TRAIN
+    colour = STATES[split][1]
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline=(255, 255, 255), width=_SMOOTH)
 
 
@@ -217,9 +208,9 @@ def _framed(picture: Image.Image, places: Sequence[tuple[float, float, str]], si
     counts = Counter(split for _, _, split in places)
     draw = ImageDraw.Draw(sheet)
     left, middle = _EDGE, _MAP + 2 * _EDGE + 62
-    for split, words in (("train", "training"), ("val", "validation"), ("dropped", "dropped")):
+    for split in [split for split in reversed(STATES) if counts[split]]:
         _dot(draw, (left + 8, middle), 7, split)
-        text = f"{words}: {counts[split]:,}"
+        text = f"{STATES[split][0]}: {counts[split]:,}"
         _write(sheet, (left + 24, middle - 11), text, 18, INK)
         left += 60 + int(_font(18).getlength(text))
     length = 10 ** math.floor(math.log10(side / 4))

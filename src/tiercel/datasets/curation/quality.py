@@ -27,6 +27,7 @@ _CLEAR = 0.25  # its brightness, at least
 _GREY = 0.10  # spread of the channels of a patch of cloud, at most
 _CLOUD = 0.55  # its brightness, at least, and it is among the brightest of the picture:
 _NEAR_BRIGHTEST = 0.85
+_WARM = 0.04  # red less blue of a patch of cloud, at most: lamps are warmer than the sky
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -170,6 +171,7 @@ def _may_be_sky(colours: Floats, luma: Floats) -> Mask:
     blue = (colours[..., 2] - colours[..., 0] > _BLUE) & (brightness > _CLEAR)
     brightest = float(np.quantile(luma, 0.98))
     cloud = (np.ptp(colours, axis=-1) < _GREY) & (brightness > max(_CLOUD, _NEAR_BRIGHTEST * brightest))
+    cloud &= colours[..., 0] - colours[..., 2] < _WARM
     return np.asarray(blue | cloud)
 
 
