@@ -16,9 +16,9 @@ from tiercel.geo import Square
 from tiercel.maps import Basemap
 from tiercel.models import Model, PhotoFeatures, load_model
 from tiercel.photos import Photo
-from tiercel.search import Descent, LevelScores, Posterior, WeightedSum, best_first, greedy, posterior, zoom_steps
+from tiercel.search import Descent, LevelScores, Posterior, best_first, greedy, posterior, zoom_steps
 from tiercel.search.match import Matcher, Matches
-from tiercel.search.policies import PoseScores, Retriever, retrieval_policy, zoom_policy
+from tiercel.search.policies import PoseScores, Retriever, zoom_policy
 from tiercel.search.policy import log_sum_exp
 
 RUNNERS_UP = 6
@@ -79,8 +79,9 @@ class Analysis:
 
     @cached_property
     def zoom(self) -> LevelScores:
-        """The zoom head's scores."""
-        return zoom_policy(self.locator.atlas, self.photo)
+        """Zooming's scores. Where the zoom head leaves the last pick to retrieval's keys, these make it."""
+        whole = self.locator.atlas.manifest.sizes.zoom_lowest == 1
+        return zoom_policy(self.locator.atlas, self.photo, None if whole else self.poses)
 
     @cached_property
     def zoom_greedy(self) -> Descent:
@@ -105,8 +106,8 @@ class Analysis:
     @cached_property
     def first(self) -> Posterior:
         """The first stage: retrieval and zooming together, and the prior."""
-        terms = [(retrieval_policy(self.poses), 1.0), (self.zoom, self.calibration.zoom_weight)]
-        answer = posterior(WeightedSum(terms))
+        weight = self.calibration.zoom_weight
+        answer = posterior(zoom_policy(self.locator.atlas, self.photo, self.poses, weight))
         if self.prior is not None:
             x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
             answer = answer.with_prior(float(x), float(y), self.prior.radius_m)
@@ -115,7 +116,7 @@ class Analysis:
     @cached_property
     def swept(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The geometric match of what matters: (K,) flat leaves, (K, positions, H) scores of their poses or NaN."""
-        headings = log_sum_exp(self.poses.poses.swapaxes(1, 2).astype(np.float64))
+        headings = self.poses.by_heading.astype(np.float64)
         share = np.exp(headings - log_sum_exp(headings)[:, None])
         probability = self.first.probability[self.locator.atlas.leaf_index, None] * share
         return self.locator.matcher.sweep(self.photo, probability, self.calibration.effort)
@@ -193,7 +194,8 @@ class Locator:
             TiercelError: The folder is no atlas, or was built for another model.
         """
         atlas = Atlas.open(folder)
-        return cls(atlas, load_model(model), basemap)
+        leaf_m = atlas.tree.side(atlas.tree.depth)
+        return cls(atlas, load_model(model).on_grid(leaf_m), basemap)
 
     @cached_property
     def retriever(self) -> Retriever:

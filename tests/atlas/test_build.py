@@ -117,6 +117,22 @@ def test_a_tree_shallower_than_the_model_uses_its_lower_levels(fake_map, fake_mo
     assert (atlas.zoom_keys(1)[:, 4] == -1).all()
 
 
+def test_levels_that_are_left_to_retrieval_have_no_zoom_keys(fake_map, fake_model, tmp_path) -> None:
+    steps = []
+    model = fake_model(zoom_levels=3, zoom_lowest=2)
+    atlas = build(fake_map(), model, tmp_path / "atlas", progress=lambda done, total: steps.append((done, total)))
+    assert atlas.zoom_levels == (1, 2)
+    assert (atlas.zoom_keys(1)[atlas.covered(1), 3] == 3).all()
+    assert not list((tmp_path / "atlas").glob("zoom_3*"))
+    assert steps[-1][0] == steps[-1][1] == len(steps)
+
+
+def test_a_tree_with_a_given_root(fake_map, fake_model, tmp_path) -> None:
+    root = Square(fake_map().bounds[0] + 40.0, fake_map().bounds[3] - 40.0, 40.0)
+    atlas = build(fake_map(), fake_model(), tmp_path / "atlas", root=root)
+    assert atlas.tree == ZoomTree(root, 2, 2)
+
+
 def test_blocks_that_do_not_divide_the_tree_reach_beyond_it(fake_map, fake_model, tmp_path) -> None:
     basemap = fake_map(85.0, 85.0)
     atlas = build(basemap, fake_model(branching=3, zoom_pixels=60), tmp_path / "atlas")

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiercel.atlas.manifest import Manifest, fit_tree
+from tiercel.atlas.manifest import Manifest, fit_tree, tree_of
+from tiercel.errors import TiercelError
 from tiercel.geo import Square, ZoomTree
 
 
@@ -34,6 +35,13 @@ def test_the_tree_covers_the_map_and_no_smaller_one_would(west, south, width, he
     assert tree.root.south <= south + slack
     assert tree.root.north >= south + height - slack
     assert tree.depth == 1 or leaf * branching ** (tree.depth - 1) < max(width, height)
+
+
+def test_a_root_that_is_given() -> None:
+    root = Square(505_000.0, 5_005_000.0, 10_000.0)
+    assert tree_of(root, 39.0625, 4) == ZoomTree(root, 4, 4)
+    with pytest.raises(TiercelError, match=r"A square of 10000 m .* give cells of 39\.0625 m"):
+        tree_of(root, 31.25, 4)
 
 
 def test_a_manifest_comes_back_as_it_was_written(fake_map, fake_model, tmp_path) -> None:

@@ -8,59 +8,71 @@ import numpy as np
 import pytest
 
 from tests.models.tiny import photo_of_scene
-from tests.search.town import NORTH, WEST, prepared
+from tests.search.town import NORTH, WEST, planted, prepared
 from tiercel.datasets import SimulatedSample
 from tiercel.evaluation.calibrate import (
     LEAST_LOG,
     MATCH_WEIGHTS,
     TEMPERATURES,
     ZOOM_WEIGHTS,
-    Sheet,
+    _first_scores,
     _first_stage,
-    _log_of_truth,
     calibrate,
     save_calibration,
 )
 from tiercel.locate import Locator
-from tiercel.models import Calibration, load_model, save_model
+from tiercel.models import Calibration, Model, load_model, save_model
 from tiercel.photos.write import write_photo
+from tiercel.search.policies import Retriever
 from tiercel.training.splits import split_of
 
 MODULE = sys.modules[calibrate.__module__]
 
 
-def sheets(sure, count=40) -> list[Sheet]:
-    """Retrieval that is right but `sure` times too sure of itself, beside zoom scores that know nothing."""
-    tree, rng = prepared()[1].tree, np.random.default_rng(0)
-    leaves, made = tree.count(tree.depth), []
+def drawn(temperature: float, count: int, monkeypatch):  # noqa: ANN201
+    """Queries whose truth retrieval is `temperature` times too sure of, beside zoom scores that know nothing."""
+    model, atlas = prepared()
+    locator, rng, asked = Locator(atlas, model), np.random.default_rng(0), []
     for _ in range(count):
-        logits = rng.normal(0, 2, leaves)
-        truth = int(rng.choice(leaves, p=np.exp(logits) / np.exp(logits).sum()))
-        made.append(Sheet(truth, tuple(logits * sure / t for t in TEMPERATURES), rng.normal(0, 3, leaves)))
-    return made
+        photo = planted(atlas, model, WEST + 100, NORTH - 70, 10.0, told=True)
+        loud = temperature * rng.standard_normal(photo.retrieval.shape).astype(np.float32)
+        noise = tuple(3 * rng.standard_normal((1, 8)).astype(np.float32) for _ in range(3))
+        photo = dataclasses.replace(photo, retrieval=loud, zoom=noise)
+        right = Retriever(atlas).scores(photo, temperature).leaf_scores.astype(np.float64)
+        share = np.exp(right - np.logaddexp.reduce(right))
+        asked.append((locator, photo, int(rng.choice(len(share), p=share / share.sum()))))
+    monkeypatch.setattr(Model, "encode_photos", lambda self, photos: photos)
+    return asked
 
 
 @pytest.mark.parametrize("sure", [0.7, 1.4])
-def test_the_temperature_undoes_what_retrieval_is_too_sure_of(sure) -> None:
+def test_the_temperature_undoes_what_retrieval_is_too_sure_of(sure, monkeypatch) -> None:
     lines: list[str] = []
-    temperature, weight = _first_stage(sheets(sure, 150), prepared()[1].tree, lines.append)
+    temperature, weight = _first_stage(drawn(sure, 60, monkeypatch), lines.append)
     assert temperature == pytest.approx(sure, rel=0.25)
-    assert weight <= 0.05  # noise deserves no weight
+    assert weight <= 0.1  # noise deserves no weight
     assert len(lines) == 1
 
 
-def test_zoom_scores_that_know_get_weight() -> None:
-    tree = prepared()[1].tree
-    knowing = [dataclasses.replace(s, zoom=np.where(np.arange(len(s.zoom)) == s.truth, 6.0, 0.0)) for s in sheets(1.0)]
-    assert _first_stage(knowing, tree, str)[1] == max(ZOOM_WEIGHTS)
+def test_zoom_scores_that_know_get_weight(monkeypatch) -> None:
+    """Queries made of the keys on the way to the truth: the head's word deserves all the weight there is."""
+    asked = []
+    for locator, photo, truth in drawn(1.0, 5, monkeypatch):
+        tree, atlas = locator.atlas.tree, locator.atlas
+        parent = int(tree.flat(1, *tree.parent(2, *tree.unflat(2, truth))))
+        keys = [atlas.zoom_keys(level)[cell].astype(np.float32) for level, cell in ((2, truth), (1, parent))]
+        zoom = tuple(np.append(200 * key[:-1], 0.0).astype(np.float32)[None] for key in keys)
+        asked.append((locator, dataclasses.replace(photo, zoom=zoom), truth))
+    assert _first_stage(asked, str)[1] == max(ZOOM_WEIGHTS)
 
 
-def test_one_hopeless_photo_does_not_decide() -> None:
-    tree = prepared()[1].tree
-    scores = np.zeros(tree.count(tree.depth))
-    scores[3] = 1e6
-    assert _log_of_truth(tree, scores, 4) == LEAST_LOG
-    assert _log_of_truth(tree, scores, 3) == pytest.approx(0)
+def test_one_hopeless_photo_does_not_decide(monkeypatch) -> None:
+    locator, photo, _ = drawn(1.0, 1, monkeypatch)[0]
+    sure = dataclasses.replace(photo, retrieval=1e4 * photo.retrieval, zoom=())
+    best = int(Retriever(locator.atlas).scores(sure).leaf_scores.argmax())
+    other = int(locator.atlas.leaf_index[locator.atlas.leaf_index != best][0])
+    assert _first_scores(locator, sure, other) == pytest.approx(LEAST_LOG)
+    assert _first_scores(locator, sure, best) == pytest.approx(0, abs=1e-3)
 
 
 @pytest.fixture

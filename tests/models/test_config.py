@@ -21,6 +21,27 @@ def test_sizes_that_follow_from_others() -> None:
     assert config.match_cell_m == pytest.approx(1.953125)
 
 
+def test_the_same_network_on_leaves_of_another_size() -> None:
+    config = ModelConfig()
+    assert config.on_grid(31.25) is config
+    city = config.on_grid(39.0625)
+    assert (city.resolution, city.match_cell_m) == (config.resolution, config.match_cell_m)
+    assert (city.leaf_m, city.pixels_per_leaf, city.match_cells_per_leaf, city.positions_per_leaf) == (
+        39.0625,
+        80,
+        20,
+        5,
+    )
+
+
+@pytest.mark.parametrize("leaf_m", [30.0, 0.5])
+def test_leaves_that_are_no_whole_number_of_pixels(leaf_m) -> None:
+    with pytest.raises(
+        TiercelError, match=rf"compact cannot be laid on cells of {leaf_m:g} m: give a multiple of 1\.95"
+    ):
+        ModelConfig().on_grid(leaf_m)
+
+
 def test_a_file_that_is_missing(tmp_path) -> None:
     with pytest.raises(TiercelError, match=r"config\.json is missing"):
         ModelConfig.load(tmp_path / "config.json")

@@ -193,6 +193,31 @@ def test_the_fingerprint_follows_weights_and_sizes_but_not_calibration(model) ->
     assert tiny_model(calibration=Calibration(candidates=2)).fingerprint == model.fingerprint
 
 
+def test_a_model_on_another_grid_says_the_same_of_the_same_ground(model) -> None:
+    """Leaves of twice the side: what lies at a place does not depend on how the ground is divided."""
+    assert model.on_grid(model.config.leaf_m) is model
+    double = model.on_grid(2 * model.config.leaf_m)
+    assert double.fingerprint != model.fingerprint
+    pixels = double.config.pixels_per_leaf * (double.config.block_leaves + 2 * double.config.margin_leaves)
+    rng = np.random.default_rng(0)
+    ground = rng.integers(0, 256, (pixels // 8, pixels // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    large = double.encode_block(ground, np.ones(ground.shape[:2], bool))
+    side = model.config.pixels_per_leaf * (model.config.block_leaves + 2 * model.config.margin_leaves)
+    # The small block's leaves begin one leaf of its own before the large block's first leaf.
+    corner = double.config.margin_leaves * double.config.pixels_per_leaf - model.config.pixels_per_leaf
+    piece = ground[corner : corner + side, corner : corner + side]
+    small = model.encode_block(piece, np.ones(piece.shape[:2], bool))
+    cells = model.config.match_cells_per_leaf
+    # Away from the edges, which the two see differently.
+    np.testing.assert_allclose(
+        large.match[1, 1, :cells, :cells].astype(float), small.match[2, 2].astype(float), atol=0.02
+    )
+    ours, theirs = large.keys[1, 1].reshape(8, 8, 32, 4), small.keys[2, 2].reshape(4, 4, 32, 4)
+    # Some rays reach beyond the small block.
+    apart = [np.linalg.norm(some.astype(float) - theirs, axis=-1) for some in (ours[:4, :4], ours[4:, 4:])]
+    assert np.median(apart[0]) < 0.2 < np.median(apart[1])
+
+
 def test_a_damaged_file(saved) -> None:
     weights = saved / "model.safetensors"
     content = bytearray(weights.read_bytes())

@@ -78,22 +78,69 @@ def test_a_planted_photo_is_found_with_its_heading(atlas, model, view, told, eas
     )
 
 
-def test_zoom_scores_are_products_of_keys_and_queries(atlas, model) -> None:
-    rng = np.random.default_rng(0)
-    photo = planted(atlas, model, WEST + 100, NORTH - 70, 10.0, told=False)
-    photo = dataclasses.replace(photo, zoom=tuple(rng.standard_normal((32, 8)).astype(np.float32) for _ in range(3)))
+def random_zoom(photo, seed=0, levels=3, **more):  # noqa: ANN201
+    """The photo with loud random queries for the zoom head."""
+    rng = np.random.default_rng(seed)
+    zoom = tuple(2 * rng.standard_normal((len(photo.headings_deg), 8)).astype(np.float32) for _ in range(levels))
+    return dataclasses.replace(photo, zoom=zoom, **more)
+
+
+def picks_by_hand(atlas, photo, level, cell) -> np.ndarray:
+    """(H,) what the zoom head gives a cell at each heading, all its siblings and "not in this square" considered."""
+    number = atlas.tree.depth - level + 1 - atlas.manifest.sizes.zoom_lowest
+    if number < 0:
+        return np.zeros(len(photo.headings_deg))
+    scores = photo.zoom[number] @ atlas.zoom_keys(level)[cell].astype(np.float64)
+    if photo.reject:
+        tree = atlas.tree
+        siblings = tree.flat(level, *tree.children(level - 1, *tree.parent(level, *tree.unflat(level, cell))))
+        siblings = siblings[atlas.covered(level)[siblings]]
+        every = photo.zoom[number] @ atlas.zoom_keys(level)[siblings].astype(np.float64).T
+        every = np.concatenate([every, np.full((len(every), 1), photo.reject[number])], 1)
+        scores = scores - np.logaddexp.reduce(every, 1)
+    return scores
+
+
+@pytest.mark.parametrize("reject", [(), (0.5, -1.0, 0.0)])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_path_adds_up_heading_by_heading(atlas, model, told, reject) -> None:
+    """What a cell scores is what it adds: the sum down to a cell is the log-sum-exp of its path over headings."""
+    photo = random_zoom(planted(atlas, model, WEST + 100, NORTH - 70, 10.0, told=told), reject=reject)
     policy = zoom_policy(atlas, photo)
-    tree = atlas.tree
+    tree, headings = atlas.tree, len(photo.headings_deg)
     assert tree.depth == 2
-    for level, queries in ((2, photo.zoom[0]), (1, photo.zoom[1])):  # counted from the leaves
-        scores = policy.node_scores(level)
-        keys = atlas.zoom_keys(level).astype(np.float32)
-        assert (np.isneginf(scores) == ~atlas.covered(level)).all()
-        for cell in np.flatnonzero(atlas.covered(level))[::7]:
-            assert scores[cell] == pytest.approx(log_sum(queries @ keys[cell]), abs=1e-3)
-        row, col = tree.unflat(level - 1, np.arange(tree.count(level - 1)))
-        children = tree.flat(level, *tree.children(level - 1, row, col))
-        assert (policy.child_scores(level - 1, row, col) == scores[children]).all()
+    for level in (1, 2):
+        assert (np.isneginf(policy.node_scores(level)) == ~atlas.covered(level)).all()
+    for leaf in np.flatnonzero(atlas.covered(2))[::11]:
+        parent = int(tree.flat(1, *tree.parent(2, *tree.unflat(2, leaf))))
+        top = picks_by_hand(atlas, photo, 1, parent)
+        assert policy.node_scores(1)[parent] == pytest.approx(log_sum(top) - np.log(headings), abs=1e-3)
+        whole = top + picks_by_hand(atlas, photo, 2, leaf)
+        assert policy.node_scores(2)[leaf] == pytest.approx(log_sum(whole) - log_sum(top), abs=1e-3)
+    row, col = tree.unflat(1, np.arange(tree.count(1)))
+    children = tree.flat(2, *tree.children(1, row, col))
+    assert (policy.child_scores(1, row, col) == policy.node_scores(2)[children]).all()
+
+
+@pytest.mark.parametrize("lowest", [1, 2])
+@pytest.mark.parametrize("told", [True, False])
+def test_retrieval_can_tell_the_leaves_apart(lowest, told) -> None:
+    """Poses join the path heading by heading too, and only the zoom head's part of it is weighted."""
+    model, atlas = prepared(zoom_lowest=lowest)
+    assert atlas.zoom_levels == ((1, 2) if lowest == 1 else (1,))
+    photo = random_zoom(planted(atlas, model, WEST + 100, NORTH - 70, 10.0, told=told), levels=4 - lowest)
+    poses = Retriever(atlas).scores(photo, temperature=20.0)
+    answer = posterior(zoom_policy(atlas, photo, poses, weight=0.5))
+    tree, by_hand = atlas.tree, []
+    for row, leaf in enumerate(atlas.leaf_index):
+        parent = int(tree.flat(1, *tree.parent(2, *tree.unflat(2, leaf))))
+        path = picks_by_hand(atlas, photo, 1, parent) + picks_by_hand(atlas, photo, 2, leaf)
+        by_hand.append(log_sum(poses.poses[row] + 0.5 * path))
+    expected = np.asarray(by_hand) - log_sum(by_hand)
+    assert answer.log_probability[atlas.leaf_index] == pytest.approx(expected, abs=2e-3)
+    # Without any word of the zoom head, it is retrieval alone.
+    alone = posterior(zoom_policy(atlas, photo, poses, weight=0.0)).log_probability
+    assert alone == pytest.approx(posterior(retrieval_policy(poses)).log_probability, abs=1e-4)
 
 
 def test_zooming_to_planted_cells(atlas, model) -> None:

@@ -52,11 +52,11 @@ def town_model(**changes) -> Model:
 
 
 @functools.cache
-def prepared() -> tuple[Model, Atlas]:
+def prepared(**changes) -> tuple[Model, Atlas]:
     """A model and its atlas of the town, built once for all tests of a process. Not to be changed."""
     folder = Path(tempfile.mkdtemp(prefix="town-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    model = town_model()
+    model = town_model(**changes)
     return model, build(Town(), model, folder / "atlas")
 
 

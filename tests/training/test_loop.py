@@ -81,7 +81,7 @@ def test_training_moves_the_weights_and_depends_on_the_seed(noise_cities, tmp_pa
 
 @pytest.fixture
 def recipe_file(tmp_path, monkeypatch, noise_cities) -> object:
-    monkeypatch.setattr(loop, "_prepare", lambda *_: Prepared(noise_cities[:1], noise_cities[1:]))
+    monkeypatch.setattr(loop, "prepare_data", lambda *_: Prepared(noise_cities[:1], noise_cities[1:]))
     stages = [dataclasses.asdict(dataclasses.replace(stage, steps=1)) for stage in (RETRIEVAL, MATCH)]
     model = {key: list(value) if isinstance(value, tuple) else value for key, value in SIZES.items()}
     for stage in stages:

@@ -90,6 +90,134 @@ def test_zoom_keys_that_fit_are_right(batch, monkeypatch) -> None:
     assert parents_seen[1].argmax(1).tolist() == expected.flatten().tolist()
 
 
+@pytest.fixture
+def hand_made() -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores of 2 photos for 3 squares of 4 children at 2 headings, and the headings."""
+    scores = torch.randn(2, 12, 2, generator=torch.Generator().manual_seed(3))
+    return scores, torch.tensor([1.0, 0.0])
+
+
+def test_the_loss_over_siblings_knows_no_other_square(hand_made) -> None:
+    scores, start = hand_made
+    families = scores.reshape(2, 3, 4, 2)[torch.arange(2), torch.tensor([2, 0])]
+    loss, _ = losses._child_loss(families, torch.tensor([1, 3]), start, losses.SMOOTHING)
+    by_hand = 0.0
+    for photo, (child, heading) in enumerate([(1, 1), (3, 0)]):
+        for weight, flat, index in (
+            (1.0, families[photo].flatten(), child * 2 + heading),
+            (0.5, families[photo, :, heading], child),
+            (0.5, families[photo].logsumexp(1), child),
+        ):
+            logs = flat.log_softmax(0)
+            by_hand -= weight * (0.9 * float(logs[index]) + 0.1 * float(logs.mean())) / 2
+    assert float(loss) == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_the_loss_with_rejection(hand_made) -> None:
+    """The right child beside its siblings; "not here" for wrong squares, and for the right one at wrong headings."""
+    scores, start = hand_made
+    reject, real = torch.tensor(0.7), torch.ones(12, dtype=torch.bool)
+    real[8:] = False  # the last square is a copy of another
+    loss, right = losses._reject_loss(scores, torch.tensor([1, 7]), start, reject, 4, real)
+    by_hand, hits = 0.0, 0
+    for photo, (target, heading) in enumerate([(1, 1), (7, 0)]):
+        wrong, best = [], []
+        for square in range(3):
+            for h in range(2):
+                family = [float(value) for value in scores[photo, 4 * square : 4 * square + 4, h]]
+                total = math.log(sum(map(math.exp, [*family, 0.7])))
+                if h == heading:
+                    best += [value - total for value in family]
+                if (square, h) == (target // 4, heading):
+                    by_hand -= (family[target % 4] - total) / 2
+                elif square < 2:
+                    wrong.append(0.7 - total)
+        by_hand -= losses.REJECTED * sum(wrong) / len(wrong) / 2
+        hits += int(best.index(max(best)) == target)
+    assert float(loss) == pytest.approx(by_hand, abs=1e-4)
+    assert float(right) == hits / 2
+
+
+@pytest.mark.parametrize("objective", ["siblings", "branches", "reject", "tree"])
+def test_every_objective_learns_a_batch_by_heart(noise_cities, objective) -> None:
+    torch.manual_seed(0)
+    stage = small_stage(heads=("zoom",), crops_per_city=1, photos_per_crop=4, panoramas=1.0, zoom_objective=objective)
+    config = tiny_config(heads=("zoom",), zoom_reject=objective == "reject")
+    batch = RetrievalBatches(noise_cities, stage, config, augment=False).sample(np.random.default_rng(0))
+    loss = loss_for(Model(config), stage)
+    optimiser = torch.optim.Adam(loss.parameters(), lr=3e-3)
+    history = []
+    for _ in range(12):
+        out = loss(batch)
+        optimiser.zero_grad()
+        out["loss"].backward()
+        optimiser.step()
+        history.append(float(out["loss"].detach()))
+    assert all(math.isfinite(value) for value in history)
+    assert min(history[-3:]) < 0.9 * history[0]
+    assert [name for name, p in loss.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def test_the_tree_compares_whole_paths(batch) -> None:
+    """A better top pick helps all leaves below it, and only these."""
+    model = tiny_model(heads=("zoom",))
+    with torch.no_grad():
+        columns = model.photo(batch["strips"].flatten(0, 1), False)
+        levels = losses.squares_of_batch(model.zoom, columns, batch)
+    root, middle, fine = levels
+    assert [level.scores.shape[1] for level in levels] == [16 * 2, 16 * 2, 16 * 2 * STAGE.squares_per_crop]
+    path = root.scores[:, middle.above[fine.above]] + middle.scores[:, fine.above] + fine.scores
+    target = fine.target[fine.target >= 0]
+    start = batch["start"].flatten()[fine.target >= 0]
+    hidden = path[fine.target >= 0].masked_fill(~fine.real[None, :, None], losses.HIDDEN_SCORE)
+    expected, _ = losses._child_loss(hidden, target, start)
+    for level, scores in ((root, root.scores), (middle, root.scores[:, middle.above] + middle.scores)):
+        inner, _ = losses._child_loss(scores, level.target, batch["start"].flatten())
+        expected = expected + losses.INNER * inner
+    with torch.no_grad():
+        out, _ = losses.zoom_losses(model.zoom, columns, batch["start"].flatten(), batch, "tree")
+    assert float(out["zoom_loss"]) == pytest.approx(float(expected), rel=1e-5)
+    # The parent of each middle square is the root child that its crop lies in.
+    above = middle.above.reshape(len(batch["strips"]), 16)
+    assert (above == (batch["city"] * 16 + batch["root_child"][:, 0])[:, None]).all()
+
+
+def test_retrieval_at_the_end_of_a_path(noise_cities, monkeypatch) -> None:
+    """Where retrieval's keys make the last pick, a position's score is that of its cells and its own."""
+    config = tiny_config(zoom_lowest=2)
+    stage = small_stage(crops_per_city=1, panoramas=0.0, zoom_objective="tree")
+    batch = RetrievalBatches(noise_cities, stage, config, augment=False).sample(np.random.default_rng(0))
+    assert "fine_images" not in batch
+    model = tiny_model(heads=("retrieval", "zoom"), zoom_lowest=2)
+    crops, photos = batch["strips"].shape[:2]
+    # The first positions stand for the truth to within half a step, which seldom lies across a border.
+    assert (batch["position_child"][:, :photos] == batch["middle_child"]).float().mean() > 0.8
+    levels = losses.squares_of_batch(model.zoom, model.photo(batch["strips"].flatten(0, 1), False), batch)
+    path = losses.path_of_positions(levels, batch)
+    assert path.shape == (crops * photos, batch["positions"].shape[1] * crops, 32)
+    root, middle = levels
+    for crop, place in itertools.product(range(crops), (0, 3, photos, photos + 5)):
+        cell = crop * 16 + int(batch["position_child"][crop, place])
+        above = int(batch["city"][crop] * 16 + batch["root_child"][crop, 0])
+        expected = root.scores[:, above] + middle.scores[:, cell]
+        assert torch.allclose(path[:, crop * batch["positions"].shape[1] + place], expected)
+    seen = []
+    monkeypatch.setattr(
+        RetrievalLoss, "_retrieval", lambda self, *rest: seen.append(rest[-1]) or {"loss": rest[1].sum()}
+    )
+    loss_for(model, stage)(batch)
+    assert torch.allclose(seen[0], path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"zoom_objective": "luck"}, "choose from siblings"), ({"zoom_objective": "reject"}, "both or")],
+)
+def test_objectives_that_cannot_be(changes, words) -> None:
+    with pytest.raises(TiercelError, match=words):
+        loss_for(tiny_model(heads=("zoom",)), small_stage(heads=("zoom",), **changes))
+
+
 def test_a_template_planted_at_the_truth_is_right(noise_cities, monkeypatch) -> None:
     """The loss looks for the right pose where the template really is: metres, cells and radius agree."""
     stage = small_stage(heads=("match",), crops_per_city=1, photos_per_crop=1, panoramas=1.0)

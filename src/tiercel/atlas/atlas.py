@@ -146,7 +146,7 @@ class Atlas:
     @property
     def zoom_levels(self) -> tuple[int, ...]:
         """Levels of the tree with zoom keys; none where the model has no zoom head."""
-        return tuple(range(self.tree.depth - self.manifest.sizes.zoom_levels + 1, self.tree.depth + 1))
+        return tuple(self.manifest.zoom_levels)
 
     def zoom_keys(self, level: int) -> Half:
         """Zoom keys of all cells of a level.

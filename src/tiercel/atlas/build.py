@@ -51,6 +51,7 @@ def build(
     model: Model,
     folder: str | Path,
     *,
+    root: Square | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Atlas:
@@ -64,6 +65,7 @@ def build(
         basemap: The map.
         model: The model.
         folder: Where the atlas is to be.
+        root: Root of the tree; the smallest that covers the map, centred on it, if left out.
         overwrite: Whether an atlas of something else, or a damaged one, may be replaced.
         progress: Called with the number of pieces done and the number of all.
 
@@ -75,7 +77,7 @@ def build(
         KeyboardInterrupt: Ctrl-C, with a message that says how to go on.
     """
     folder = Path(folder).resolve()
-    manifest = Manifest.of(basemap, model)
+    manifest = Manifest.of(basemap, model, root)
     if _is_built(folder, manifest, overwrite):
         return Atlas.open(folder, model)
     partial = folder.with_name(folder.name + ".partial")
@@ -83,8 +85,8 @@ def build(
         _start(partial, manifest)
         work = _Work(basemap, model, manifest, partial, _Counter(manifest, model, progress))
         _build_leaves(work)
-        for level in range(manifest.tree.depth - manifest.sizes.zoom_levels, manifest.tree.depth):
-            _build_children(work, level)
+        for level in manifest.zoom_levels:
+            _build_children(work, level - 1)
         _build_overview(work)
         _publish(partial, folder)
     return Atlas.open(folder, model)
@@ -94,8 +96,7 @@ class _Counter:
     """Pieces done, of all pieces there are."""
 
     def __init__(self, manifest: Manifest, model: Model, callback: Progress | None) -> None:
-        tree, zoomed = manifest.zoom_tree, manifest.sizes.zoom_levels
-        squares = [tree.count(level) for level in range(tree.depth - zoomed, tree.depth)]
+        squares = [manifest.zoom_tree.count(level - 1) for level in manifest.zoom_levels]
         self.total = blocks_per_side(manifest, model) ** 2 + sum(-(-count // SQUARES_AT_ONCE) for count in squares)
         self.done = 0
         self._callback = callback

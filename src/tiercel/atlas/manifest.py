@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ class Sizes(_Record):
     match_width: int
     zoom_width: int
     zoom_levels: int
+    zoom_lowest: int = 1
 
 
 class Manifest(_Record):
@@ -84,10 +86,22 @@ class Manifest(_Record):
     sizes: Sizes
 
     @classmethod
-    def of(cls, basemap: Basemap, model: Model) -> Manifest:
-        """The manifest of the atlas of a map for a model."""
+    def of(cls, basemap: Basemap, model: Model, root: Square | None = None) -> Manifest:
+        """The manifest of the atlas of a map for a model.
+
+        Args:
+            basemap: The map.
+            model: The model.
+            root: Root of the tree, for one that does not follow from the map's bounds.
+
+        Raises:
+            TiercelError: the model's leaves do not divide the root.
+        """
         config = model.config
-        tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
+        if root is None:
+            tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
+        else:
+            tree = tree_of(root, config.leaf_m, config.branching)
         return cls(
             format=FORMAT,
             map=MapRecord(name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()),
@@ -105,8 +119,14 @@ class Manifest(_Record):
                 match_width=config.match_width,
                 zoom_width=config.zoom_width,
                 zoom_levels=min(config.zoom_levels, tree.depth) if "zoom" in config.heads else 0,
+                zoom_lowest=config.zoom_lowest,
             ),
         )
+
+    @property
+    def zoom_levels(self) -> range:
+        """Levels of the tree, from the top, whose cells have zoom keys; none where the model has no zoom head."""
+        return range(self.tree.depth - self.sizes.zoom_levels + 1, self.tree.depth + 2 - self.sizes.zoom_lowest)
 
     @property
     def zoom_tree(self) -> ZoomTree:
@@ -155,6 +175,21 @@ class Manifest(_Record):
             return cls.model_validate(content)
         except ValidationError:
             raise TiercelError(f"{folder / FILE} is damaged; build the atlas again with --overwrite.") from None
+
+
+def tree_of(root: Square, leaf_m: float, branching: int) -> ZoomTree:
+    """The tree of a given root with leaves of a given side.
+
+    Raises:
+        TiercelError: the leaves do not divide it.
+    """
+    depth = max(1, round(math.log(root.side / leaf_m, branching)))
+    if abs(leaf_m * branching**depth - root.side) > _SLACK * leaf_m:
+        raise TiercelError(
+            f"A square of {root.side:g} m cannot be divided into {branching} x {branching} again and again down to "
+            f"cells of {leaf_m:g} m; give cells of {root.side / branching**depth:g} m."
+        )
+    return ZoomTree(root, branching, depth)
 
 
 def fit_tree(bounds: tuple[float, float, float, float], leaf_m: float, branching: int) -> ZoomTree:

@@ -23,6 +23,10 @@ def build(
     crs: Annotated[
         str | None, typer.Option(metavar="EPSG:n", help="Coordinate system, for a map that does not say its own.")
     ] = None,
+    leaf: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="M", help="Side of the smallest cells in metres, instead of the model's own."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an atlas that was built from something else.")
     ] = False,
@@ -46,6 +50,8 @@ def build(
     from tiercel.models import load_model
 
     with open_map(source, crs=crs) as basemap, progress("Encoding the map") as report:
-        atlas = build_atlas(basemap, load_model(model), out, progress=report, overwrite=overwrite)
+        network = load_model(model)
+        network = network.on_grid(leaf) if leaf else network
+        atlas = build_atlas(basemap, network, out, progress=report, overwrite=overwrite)
     cells, side = len(atlas.leaf_index), atlas.tree.side(atlas.tree.depth)
     print(f"{out}: {cells:,} cells of {side:g} m, from {atlas.map_name}")

@@ -255,7 +255,7 @@ def _write_photos(
         if not sample.file.is_file():
             renderer = renderer or StreetRenderer(world)
             drawn = look or StreetLook.sample(np.random.default_rng([seed, 2, index]))
-            pixels = _render(renderer, world, sample, drawn)
+            pixels = render_photo(renderer, world, sample, drawn)
             write_photo(
                 sample.file, pixels, latitude=sample.latitude, longitude=sample.longitude, heading=sample.heading,
                 field_of_view=sample.field_of_view, panorama=sample.kind == "panorama",
@@ -263,7 +263,10 @@ def _write_photos(
         report(index + 2, len(samples) + 1)
 
 
-def _render(renderer: StreetRenderer, world: World, sample: SimulatedSample, look: StreetLook) -> NDArray[np.uint8]:
+def render_photo(
+    renderer: StreetRenderer, world: World, sample: SimulatedSample, look: StreetLook
+) -> NDArray[np.uint8]:
+    """The pixels of a photo: 1024 x 512 for a panorama, else 640 x 480."""
     west, south = corner(world.seed)
     x, y = sample.x - west, sample.y - south
     if sample.kind == "panorama":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,37 +16,21 @@ from numpy.typing import NDArray
 
 from tiercel.evaluation.evaluate import prepare
 from tiercel.evaluation.protocol import Protocol
-from tiercel.geo import ZoomTree
 from tiercel.locate import Locator
 from tiercel.models import Calibration, load_model
 from tiercel.photos import Photo
-from tiercel.search import Posterior, posterior
+from tiercel.search import posterior
 from tiercel.search.policies import zoom_policy
 from tiercel.training.splits import seeds as seeds_of
 
-TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
-ZOOM_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+TEMPERATURES = (0.7, 0.85, 1.0, 1.2, 1.4)
+ZOOM_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25)
 FIRST_WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 MATCH_WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
 LEAST_LOG = -12.0
 """Log-probabilities below this count as this, so that one hopeless photo does not decide."""
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """What is needed of one query to try calibration numbers on it.
-
-    Attributes:
-        truth: Flat leaf that holds the truth.
-        retrieval: For each of `TEMPERATURES`, (leaves,) scores.
-        zoom: (leaves,) summed zoom scores.
-    """
-
-    truth: int
-    retrieval: tuple[Floats, ...]
-    zoom: Floats
 
 
 def calibrate(
@@ -83,7 +66,7 @@ def calibrate(
                 photo = photo if query.north_known else dataclasses.replace(photo, heading=None)
                 row, col = tree.cell_at(sample.x, sample.y, tree.depth)
                 asked.append((locator, photo, int(tree.flat(tree.depth, row, col))))
-    first = _first_stage([_sheet(*one) for one in asked], asked[0][0].atlas.tree, report)
+    first = _first_stage(asked, report)
     chosen = _final_weights(folder, loaded.config.calibration, first, asked, report)
     save_calibration(folder, chosen)
     return chosen
@@ -95,35 +78,28 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     dataclasses.replace(config, calibration=calibration).save(folder / "config.json")
 
 
-def _sheet(locator: Locator, photo: Photo, truth: int) -> Sheet:
+def _first_scores(locator: Locator, photo: Photo, truth: int) -> Floats:
+    """Log-probability of the true leaf by the first stage: (temperatures, zoom weights)."""
     features = locator.model.encode_photos([photo])[0]
-    retrieval = tuple(locator.retriever.scores(features, t).leaf_scores.astype(np.float64) for t in TEMPERATURES)
-    zoom = posterior(zoom_policy(locator.atlas, features)).log_probability.astype(np.float64)
-    return Sheet(truth, retrieval, zoom)
+    scores = np.empty((len(TEMPERATURES), len(ZOOM_WEIGHTS)))
+    for row, temperature in enumerate(TEMPERATURES):
+        poses = locator.retriever.scores(features, temperature)
+        for column, weight in enumerate(ZOOM_WEIGHTS):
+            answer = posterior(zoom_policy(locator.atlas, features, poses, weight))
+            scores[row, column] = max(LEAST_LOG, float(answer.log_probability[truth]))
+    return scores
 
 
-def _first_stage(sheets: Sequence[Sheet], tree: ZoomTree, report: Callable[[str], None]) -> tuple[float, float]:
+def _first_stage(asked: Sequence[tuple[Locator, Photo, int]], report: Callable[[str], None]) -> tuple[float, float]:
     """The temperature of retrieval and the weight of zooming."""
-    best, chosen = -np.inf, (1.0, 0.0)
-    for number, temperature in enumerate(TEMPERATURES):
-        for weight in ZOOM_WEIGHTS:
-            score = float(np.mean([_log_of_truth(tree, _together(s, number, weight), s.truth) for s in sheets]))
-            if score > best:
-                best, chosen = score, (temperature, weight)
+    scores = np.mean([_first_scores(*one) for one in asked], axis=0)
+    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    chosen = TEMPERATURES[int(row)], ZOOM_WEIGHTS[int(column)]
     report(
-        f"first stage: temperature {chosen[0]}, zoom weight {chosen[1]}, mean log-probability of the truth {best:.3f}"
+        f"first stage: temperature {chosen[0]}, zoom weight {chosen[1]}, "
+        f"mean log-probability of the truth {scores.max():.3f}"
     )
     return chosen
-
-
-def _together(sheet: Sheet, number: int, weight: float) -> Floats:
-    """Retrieval's scores at one of `TEMPERATURES` plus weighted zoom scores; minus infinity off the map."""
-    weighted = np.multiply(weight, sheet.zoom, out=np.full_like(sheet.zoom, -np.inf), where=np.isfinite(sheet.zoom))
-    return sheet.retrieval[number] + weighted
-
-
-def _log_of_truth(tree: ZoomTree, scores: Floats, truth: int) -> float:
-    return max(LEAST_LOG, float(Posterior.from_scores(tree, scores).log_probability[truth]))
 
 
 def _final_weights(

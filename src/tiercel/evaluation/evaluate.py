@@ -21,7 +21,7 @@ from tiercel.locate import Analysis, Locator
 from tiercel.maps import open_map
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import Posterior
+from tiercel.search import Posterior, beam
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -29,7 +29,8 @@ RADII_M = (40, 50, 100)
 RIGHT_M = 50.0
 """Within this distance an answer counts as the right place; errors in metres and degrees are taken over these."""
 MAP_FILE = "city.tif"
-METHODS = ("greedy", "best_first", "global", "retrieval", "fusion", "sweep", "match")
+METHODS = ("greedy", "beam4", "beam16", "best_first", "global", "retrieval", "fusion", "sweep", "match")
+"""All methods in the order of tables; a model is measured by those that its heads allow."""
 
 
 @dataclass(frozen=True)
@@ -132,14 +133,21 @@ def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Quer
             photo = dataclasses.replace(photo, heading=None)
         started = time.perf_counter()
         analysis = locator.analyse(photo)
-        _ = analysis.matches
+        _ = _verdict(analysis)
         seconds = time.perf_counter() - started
         yield Answered(answers(analysis, sample), seconds)
 
 
+def _verdict(analysis: Analysis) -> object:
+    """What the model comes to when all its heads were asked."""
+    heads = analysis.locator.model.config.heads
+    return analysis.matches if "match" in heads else analysis.first if "retrieval" in heads else analysis.zoom_global
+
+
 def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
-    """Each method's answer, compared with the truth."""
-    tree = analysis.locator.atlas.tree
+    """Each method's answer, compared with the truth; only those of the heads that the model has."""
+    tree, heads = analysis.locator.atlas.tree, set(analysis.locator.model.config.heads)
+    found: dict[str, Answer] = {}
 
     def leaf_answer(leaf: int, heading: bool, regions: Posterior | None = None) -> Answer:
         x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
@@ -148,24 +156,33 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
         inside = (None, None) if regions is None else tuple(error <= regions.radius(share) for share in (0.5, 0.9))
         return Answer(error, float(heading_error(azimuth, sample.heading)), *inside)
 
+    if "zoom" in heads:
+        found["greedy"] = leaf_answer(int(analysis.zoom_greedy.leaves[0]), False)
+        for width in (4, 16):
+            found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom, width).leaves[0]), False)
+        found["best_first"] = leaf_answer(int(analysis.zoom_best_first.leaves[0]), False)
+        found["global"] = leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global)
+    if "retrieval" in heads:
+        found["retrieval"] = leaf_answer(analysis.retrieval.best, True, analysis.retrieval)
+        if "zoom" in heads:
+            found["fusion"] = leaf_answer(analysis.first.best, True, analysis.first)
+        if "match" in heads:
+            found["sweep"] = leaf_answer(analysis.match_alone.best, False, analysis.match_alone)
+            found["match"] = _matched(analysis, sample)
+    return found
+
+
+def _matched(analysis: Analysis, sample: SimulatedSample) -> Answer:
+    """The answer of the full pipeline: a position and a heading rather than a leaf."""
     matches, final = analysis.matches, analysis.final
     x, y = float(matches.x[0]), float(matches.y[0])
     error = float(np.hypot(x - sample.x, y - sample.y))
-    matched = Answer(
+    return Answer(
         error,
         float(heading_error(matches.heading[0], sample.heading)),
         error <= final.radius(0.5, (x, y)),
         error <= final.radius(0.9, (x, y)),
     )
-    return {
-        "greedy": leaf_answer(int(analysis.zoom_greedy.leaves[0]), False),
-        "best_first": leaf_answer(int(analysis.zoom_best_first.leaves[0]), False),
-        "global": leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global),
-        "retrieval": leaf_answer(analysis.retrieval.best, True, analysis.retrieval),
-        "fusion": leaf_answer(analysis.first.best, True, analysis.first),
-        "sweep": leaf_answer(analysis.match_alone.best, False, analysis.match_alone),
-        "match": matched,
-    }
 
 
 def _rows(
@@ -184,7 +201,8 @@ def _rows(
     for query in protocol.queries:
         for radius in RADII_M:
             yield row(f"r1_{radius}m", query, "chance", "%", _chance(truths[query.name], locators, radius))
-        for method in METHODS:
+        methods = [method for method in METHODS if method in answered[query.name][0].answers]
+        for method in methods:
             mine = [one.answers[method] for one in answered[query.name]]
             errors = np.array([one.error_m for one in mine])
             for radius in RADII_M:
@@ -201,7 +219,7 @@ def _rows(
                 inside = [getattr(one, f"inside_{share}") for one in mine]
                 if inside[0] is not None:
                     yield row(f"inside_{share}", query, method, "%", recall_within(1.0 - np.array(inside, float), 0.5))
-        yield row("seconds", query, "match", "s", median([one.seconds for one in answered[query.name]]))
+        yield row("seconds", query, methods[-1], "s", median([one.seconds for one in answered[query.name]]))
 
 
 def _chance(
@@ -220,5 +238,6 @@ def _chance(
 
 def _line(answered: Sequence[Answered]) -> str:
     """R@1 within 50 m of each method, for the terminal."""
-    errors = {method: [one.answers[method].error_m for one in answered] for method in METHODS}
+    methods = [method for method in METHODS if answered and method in answered[0].answers]
+    errors = {method: [one.answers[method].error_m for one in answered] for method in methods}
     return ", ".join(f"{method} {100 * np.mean(np.array(e) <= RIGHT_M):.1f}" for method, e in errors.items())

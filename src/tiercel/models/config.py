@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ from tiercel.errors import TiercelError
 
 FORMAT = 1
 """Version of ``config.json``; raised when an older reader would misread a newer file."""
+GRID_SLACK = 1e-6
+"""Parts of a pixel that a grid may be off."""
+GRID_PIXELS = 32
+"""The encoders need blocks of a multiple of so many pixels."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,12 @@ class ModelConfig:
         heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``.
         leaf_m: Side of the smallest map cell.
         branching: Children along one side of a cell.
-        zoom_levels: Number of picks that the zoom head is trained for, counted from the leaves.
+        zoom_levels: Number of picks that zooming is trained for, counted from the leaves.
+        zoom_lowest: Level of the last pick that the zoom head makes by itself: 1 where its children are leaves. With 2,
+            leaves are told apart by retrieval's keys, as part of the same path.
+        zoom_keys: ``child`` where a child cell's key is made of what its own ground looks like, ``action`` where it is
+            made of the whole square's pooled feature, as by the class head over actions that was published.
+        zoom_reject: Whether the scores among the children of a square are normalised beside "not in this square".
         pixels_per_leaf: Overhead pixels along a leaf, as given to `Model.encode_block`.
         block_leaves: Leaves along the side of a block that is encoded at once.
         margin_leaves: Leaves of context on each side of a block.
@@ -76,6 +85,9 @@ class ModelConfig:
     leaf_m: float = 31.25
     branching: int = 4
     zoom_levels: int = 3
+    zoom_lowest: int = 1
+    zoom_keys: str = "child"
+    zoom_reject: bool = False
     pixels_per_leaf: int = 64
     block_leaves: int = 16
     margin_leaves: int = 4
@@ -115,6 +127,37 @@ class ModelConfig:
     def match_cell_m(self) -> float:
         """Side of a cell of the geometric match in metres."""
         return self.leaf_m / self.match_cells_per_leaf
+
+    def on_grid(self, leaf_m: float) -> ModelConfig:
+        """The same network on a tree with leaves of another size.
+
+        Pixels, the cells of the geometric match and, as far as possible, the positions that retrieval compares stay as
+        far apart on the ground as they were trained to be.
+
+        Args:
+            leaf_m: Side of a leaf in metres.
+
+        Raises:
+            TiercelError: the side is no multiple of the pixels and of the cells of the match.
+        """
+        if leaf_m == self.leaf_m:
+            return self
+        per_leaf, cells = leaf_m / self.resolution, leaf_m / self.match_cell_m
+        pixels = (self.block_leaves + 2 * self.margin_leaves) * round(per_leaf)
+        if max(abs(per_leaf - round(per_leaf)), abs(cells - round(cells))) > GRID_SLACK or pixels % GRID_PIXELS:
+            step = self.match_cell_m
+            raise TiercelError(
+                f"model {self.name} cannot be laid on cells of {leaf_m:g} m: give a multiple of {step:g} m, "
+                f"such as {max(1, round(leaf_m / step / 4)) * 4 * step:g}."
+            )
+        positions = max(1, round(leaf_m / self.leaf_m * self.positions_per_leaf))
+        return replace(
+            self,
+            leaf_m=leaf_m,
+            pixels_per_leaf=round(per_leaf),
+            match_cells_per_leaf=round(cells),
+            positions_per_leaf=positions,
+        )
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

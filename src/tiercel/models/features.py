@@ -33,7 +33,8 @@ class PhotoFeatures:
     Attributes:
         headings_deg: (H,) float32, heading of the photo's centre column for each row below.
         retrieval: (H, headings * key_width) float32 weights for flattened keys.
-        zoom: one (H, zoom_width) float32 for each zoom level, from the leaves upwards.
+        zoom: one (H, zoom_width) float32 for each level of the zoom head, from the lowest upwards.
+        reject: for each of these levels what "not in this square" scores; empty if the model does not say.
         polar: (match_width, ranges, columns) float32 for the geometric match.
         polar_start_deg: (H,) float32, azimuth of the left edge of `polar` for each row.
         heading_known: whether there is just one heading.
@@ -45,3 +46,4 @@ class PhotoFeatures:
     polar: Single
     polar_start_deg: Single
     heading_known: bool
+    reject: tuple[float, ...] = ()

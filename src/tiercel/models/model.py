@@ -70,6 +70,22 @@ class Model(nn.Module):
             digest.update(value.detach().to("cpu", torch.float16).numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def on_grid(self, leaf_m: float) -> Model:
+        """The same network for a tree with leaves of another size (see `ModelConfig.on_grid`); this one if it is that.
+
+        Args:
+            leaf_m: Side of a leaf in metres.
+
+        Raises:
+            TiercelError: the network cannot be laid on such leaves.
+        """
+        config = self.config.on_grid(leaf_m)
+        if config is self.config:
+            return self
+        model = Model(config)
+        model.load_state_dict(self.state_dict())
+        return model.eval().to(self.device)
+
     def strip(self, photo: Photo, *, use_heading: bool = True) -> Strip:
         """The photo as the model's strip; its heading is used when it has one."""
         heading = photo.heading.value if use_heading and photo.heading is not None else None
@@ -108,11 +124,13 @@ class Model(nn.Module):
         bins = np.arange(config.headings)
         if strip.heading is not None:
             bins = np.array([round((strip.heading + strip.left_deg) / config.bin_deg) % config.headings])
-        weights, zoom = torch.zeros(len(bins), 0), []
+        weights, zoom, reject = torch.zeros(len(bins), 0), [], []
         if columns is not None and self.retrieval is not None:
             weights = turned(self.retrieval.queries(columns), config.headings)[0].flatten(1)[bins]
         if columns is not None and self.zoom is not None:
-            zoom = [self.zoom.queries(columns, level + 1)[0][bins].cpu().numpy() for level in range(config.zoom_levels)]
+            levels = range(config.zoom_lowest, config.zoom_levels + 1)
+            zoom = [self.zoom.queries(columns, level)[0][bins].cpu().numpy() for level in levels]
+            reject = self.zoom.reject.tolist() if config.zoom_reject else []
         azimuth = bins * config.bin_deg
         return PhotoFeatures(
             headings_deg=((azimuth - strip.left_deg) % 360.0).astype(np.float32),
@@ -121,6 +139,7 @@ class Model(nn.Module):
             polar=np.zeros((0, 0, 0), np.float32) if polar is None else polar,
             polar_start_deg=azimuth.astype(np.float32),
             heading_known=strip.heading is not None,
+            reject=tuple(reject),
         )
 
     @torch.inference_mode()

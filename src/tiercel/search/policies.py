@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.atlas import Atlas
+from tiercel.geo import ZoomTree
 from tiercel.models.features import PhotoFeatures
-from tiercel.search.policy import BottomUp, LevelScores
+from tiercel.search.policy import BottomUp, LevelScores, gather
 
 Scores = NDArray[np.float32]
 
@@ -51,10 +52,15 @@ class PoseScores:
     poses: Scores
 
     @cached_property
+    def by_heading(self) -> Scores:
+        """(stored leaves, H) float32, log-sum-exp over a leaf's positions."""
+        return log_sum_exp(self.poses.swapaxes(1, 2))
+
+    @cached_property
     def leaf_scores(self) -> Scores:
         """(leaves of the tree,) float32, log-sum-exp over a leaf's poses; minus infinity where not covered."""
         scores = np.full(self.atlas.tree.count(self.atlas.tree.depth), -np.inf, np.float32)
-        scores[self.atlas.leaf_index] = log_sum_exp(self.poses.reshape(len(self.poses), -1))
+        scores[self.atlas.leaf_index] = log_sum_exp(self.by_heading)
         return scores
 
     def best_heading(self, leaf: int) -> float:
@@ -74,24 +80,72 @@ def bottom_up_policy(scores: PoseScores) -> BottomUp:
     return BottomUp(scores.atlas.tree, scores.leaf_scores)
 
 
-def zoom_policy(atlas: Atlas, photo: PhotoFeatures) -> LevelScores:
-    """The zoom head as a policy: every level it was trained for scores; covered cells of coarser levels score 0."""
+def zoom_policy(
+    atlas: Atlas, photo: PhotoFeatures, poses: PoseScores | None = None, weight: float = 1.0
+) -> LevelScores:
+    """The zoom head as a policy: every level it was trained for scores; covered cells of coarser levels score 0.
+
+    Along a path the scores of the zoom head add up heading by heading, so that all picks have to agree on one. What a
+    cell scores is what it adds to its parent's path: the log-sum-exp over headings of the one less that of the other.
+
+    Args:
+        atlas: The prepared map.
+        photo: The photo.
+        poses: Retrieval's scores, where they tell the leaves apart, or are to be joined.
+        weight: Multiplies the scores of the zoom head, but not retrieval's.
+    """
     tree = atlas.tree
-    # Whatever the head knows or not, leaves that are not covered are no answer.
-    levels: dict[int, Scores] = {tree.depth: np.where(atlas.covered(tree.depth), 0.0, -np.inf).astype(np.float32)}
-    for number, queries in enumerate(photo.zoom):
-        level = tree.depth - number
-        if level not in atlas.zoom_levels:
-            continue
-        keys = atlas.zoom_keys(level).astype(np.float32)
-        known = ~np.isnan(keys[:, 0]) & atlas.covered(level)
-        scores = np.full(len(keys), -np.inf, np.float32)
-        scores[known] = log_sum_exp(keys[known] @ queries.T)
-        levels[level] = scores
+    path = np.zeros((1, len(photo.headings_deg)), np.float32)
+    gathered = log_sum_exp(path)
+    levels: dict[int, Scores] = {}
+    for level in range(1, tree.depth + 1):
+        path, above = _spread(tree, level, path), _spread(tree, level, gathered)
+        path += weight * _picks(atlas, photo, level)
+        leaves = poses if level == tree.depth else None
+        gathered = _summed(path, atlas.covered(level), leaves)
+        with np.errstate(invalid="ignore"):
+            levels[level] = np.where(np.isneginf(gathered), gathered, gathered - above)
     return LevelScores(tree, levels)
 
 
+def _spread(tree: ZoomTree, level: int, values: Scores) -> Scores:
+    """Values of the cells of the level above, given to each of their children: (count(level), ...)."""
+    side = tree.cells_per_side(level - 1)
+    grid = values.reshape(side, side, *values.shape[1:])
+    return grid.repeat(tree.branching, 0).repeat(tree.branching, 1).reshape(tree.count(level), *values.shape[1:])
+
+
+def _picks(atlas: Atlas, photo: PhotoFeatures, level: int) -> Scores:
+    """What the zoom head gives each cell of a level at each heading; 0 where it has nothing to say."""
+    tree, lowest = atlas.tree, atlas.manifest.sizes.zoom_lowest
+    number = tree.depth - level + 1 - lowest
+    scores = np.zeros((tree.count(level), len(photo.headings_deg)), np.float32)
+    if not 0 <= number < len(photo.zoom) or level not in atlas.zoom_levels:
+        return scores
+    keys = atlas.zoom_keys(level).astype(np.float32)
+    known = ~np.isnan(keys[:, 0])
+    scores[known] = keys[known] @ photo.zoom[number].T
+    if photo.reject:
+        families = gather(tree, level, np.where(known[:, None], scores, -np.inf))
+        beside = np.logaddexp(log_sum_exp(families.swapaxes(1, 2)), np.float32(photo.reject[number]))
+        scores -= _spread(tree, level, beside)
+    return scores
+
+
+def _summed(path: Scores, covered: NDArray[np.bool_], poses: PoseScores | None) -> Scores:
+    """Paths summed over headings, and with `poses` over positions; minus infinity where not covered."""
+    total = np.full(len(path), -np.inf, np.float32)
+    if poses is None:
+        total[covered] = log_sum_exp(path[covered])
+    else:
+        leaves = poses.atlas.leaf_index
+        total[leaves] = log_sum_exp(poses.by_heading + path[leaves])
+    return total
+
+
 def log_sum_exp(scores: Scores) -> Scores:
-    """Over the last axis, in float32; the scores are finite."""
+    """Over the last axis, in float32; minus infinity where all scores are."""
     highest = scores.max(-1, keepdims=True)
-    return np.asarray(highest[..., 0] + np.log(np.exp(scores - highest).sum(-1)))
+    shift = np.where(np.isfinite(highest), highest, np.float32(0))
+    with np.errstate(divide="ignore"):
+        return np.asarray(shift[..., 0] + np.log(np.exp(scores - shift).sum(-1)))

@@ -198,13 +198,14 @@ def gather(tree: ZoomTree, level: int, values: NDArray[_Value]) -> NDArray[_Valu
     Args:
         tree: The tree.
         level: Level of the values, 1 or deeper.
-        values: (count(level),) in flat order.
+        values: (count(level), ...) in flat order.
 
     Returns:
-        (count(level - 1), g * g): row by row the children of each parent, in the order of the actions.
+        (count(level - 1), g * g, ...): row by row the children of each parent, in the order of the actions.
     """
     g, above = tree.branching, tree.cells_per_side(level - 1)
-    return values.reshape(above, g, above, g).swapaxes(1, 2).reshape(above * above, g * g)
+    rest = values.shape[1:]
+    return values.reshape(above, g, above, g, *rest).swapaxes(1, 2).reshape(above * above, g * g, *rest)
 
 
 def log_sum_exp(values: NDArray[np.float64]) -> NDArray[np.float64]:

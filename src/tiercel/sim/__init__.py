@@ -1,21 +1,23 @@
 """A procedural city in 2.5 dimensions, seen from above and from the street."""
 
 from tiercel.sim.city import make_world
-from tiercel.sim.overhead import OverheadLook, render_overhead
+from tiercel.sim.overhead import OverheadLook, OverheadRenderer, render_overhead
 from tiercel.sim.shadows import cast_shadows
 from tiercel.sim.sky import StreetLook
 from tiercel.sim.street import StreetRenderer
-from tiercel.sim.viewpoints import EYE_HEIGHTS, sample_viewpoints
+from tiercel.sim.viewpoints import EYE_HEIGHTS, sample_drives, sample_viewpoints
 from tiercel.sim.world import World
 
 __all__ = [
     "EYE_HEIGHTS",
     "OverheadLook",
+    "OverheadRenderer",
     "StreetLook",
     "StreetRenderer",
     "World",
     "cast_shadows",
     "make_world",
     "render_overhead",
+    "sample_drives",
     "sample_viewpoints",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from tiercel.sim.paint import (
 )
 from tiercel.sim.plan import Marking, Plan, Rank, draw_plan
 from tiercel.sim.plants import furnish, plant_trees
+from tiercel.sim.rasters import bands, new_raster, release
 from tiercel.sim.shapes import area
 from tiercel.sim.site import Site
 from tiercel.sim.world import FEATURE, PART, TEXEL, Floats, Surface, World
@@ -146,6 +148,7 @@ def _finish_parts(
         return parts, corners.astype(np.float32)
     inside = np.minimum.reduceat(((corners > 2.0) & (corners < plan.size - 2.0)).all(axis=1), starts)
     kept = inside & (blocked_parts(corners, starts, counts, plan.size, surface) < 0.02)
+    release(surface)
     heights = terrain.at(corners)
     parts["base"] = np.minimum.reduceat(heights, starts) - 0.3
     anchors = terrain.at(np.array(site.anchors))
@@ -156,15 +159,20 @@ def _finish_parts(
     return parts, corners.astype(np.float32)
 
 
-def make_world(seed: int, size: float = 2000.0) -> World:
+def make_world(seed: int, size: float = 2000.0, folder: Path | None = None) -> World:
     """Make a city.
 
     Args:
         seed: Any integer; the same seed and size give the same city.
         size: Side of the square city in metres.
+        folder: Where to keep its rasters, about 110 bytes a square metre, instead of in memory; they vanish with the
+            world. A city of 10 km is then made within 4 GB of memory.
 
     Returns:
         The world as arrays.
+
+    Raises:
+        OSError: The disk has no room for the rasters.
     """
     rng = random.Random(seed)
     character: Character = draw_character(rng)
@@ -175,18 +183,17 @@ def make_world(seed: int, size: float = 2000.0) -> World:
     street_rows, ring_rows = _street_features(site, plan, lines)
     _build(site, make_lots(rng, plan), plan)
     texels = round(size / TEXEL)
-    shape = (texels, texels)
-    surface = np.full(shape, int(Surface.GRASS), np.uint8)
-    feature = np.full(shape, -1, np.int32)
-    u, v = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    junction = np.full(shape, 1e3, np.float32)
+    surface, deck = new_raster(texels, np.uint8, folder), new_raster(texels, np.uint8, folder)
+    feature, building = new_raster(texels, np.int32, folder), new_raster(texels, np.int32, folder)
+    u, v, junction, ground = (new_raster(texels, np.float32, folder) for _ in range(4))
+    for first, last in bands(surface):
+        surface[first:last], feature[first:last], junction[first:last] = int(Surface.GRASS), -1, 1e3
+        release(surface, feature, junction)
     paint_patches(site.patches, size, surface, feature, u, v)
-    deck = paint_streets(lines, street_rows, ring_rows, size, surface, feature, u, v, junction)
+    paint_streets(lines, street_rows, ring_rows, size, surface, feature, u, v, junction, deck)
     features = np.array(site.features, FEATURE)
     parts, corners = _finish_parts(site, terrain, plan, surface)
-    building = np.zeros(shape, np.int32)
     paint_parts(corners, parts, size, building)
-    ground = np.empty(shape, np.float32)
     lay_ground(
         ground,
         surface,

@@ -21,6 +21,7 @@ from tiercel.sim.facades import BASE, EAVE, KIND, facade_colour, wall_table
 from tiercel.sim.inlined import inlined
 from tiercel.sim.materials import ground_colour, roof_colour, roof_height
 from tiercel.sim.noise import value_noise
+from tiercel.sim.rasters import Band, bands, release
 from tiercel.sim.sky import Colour, Light
 from tiercel.sim.world import TEXEL, Bytes, Floats, Ints, Surface, World
 
@@ -91,15 +92,24 @@ def make_scene(world: World) -> Scene:
     )  # fmt: skip
 
 
-@compiled
 def _survey(ground: Floats, building: Ints, roof_tops: Floats, metres: int) -> tuple[Bytes, Floats]:
     """`Scene.clearance` (a chessboard distance transform) and `Scene.tops`."""
-    texels = ground.shape[0]
-    per_metre = round(1.0 / TEXEL)
     clearance = np.full((metres, metres), 255, np.uint8)
     cells = (metres + CELL - 1) // CELL
     tops = np.full((cells, cells), -1.0e9, np.float32)
-    for j in range(texels):
+    for band in bands(ground):
+        _survey_rows(ground, building, roof_tops, band, clearance, tops)
+        release(ground, building)
+    _spread(clearance)
+    return clearance, tops
+
+
+@compiled
+def _survey_rows(ground: Floats, building: Ints, roof_tops: Floats, band: Band, clearance: Bytes, tops: Floats) -> None:
+    """Marks where something stands in some rows, and how high it reaches."""
+    texels = ground.shape[0]
+    per_metre = round(1.0 / TEXEL)
+    for j in range(band[0], band[1]):
         for i in range(texels):
             height = ground[j, i]
             row, column = j // per_metre, i // per_metre
@@ -115,6 +125,12 @@ def _survey(ground: Floats, building: Ints, roof_tops: Floats, metres: int) -> t
                 height = max(height, roof_tops[part - 1])
             if height > tops[row // CELL, column // CELL]:
                 tops[row // CELL, column // CELL] = height
+
+
+@compiled
+def _spread(clearance: Bytes) -> None:
+    """From marks to distances."""
+    metres = clearance.shape[0]
     for j in range(metres):
         for i in range(metres):
             best = int(clearance[j, i])
@@ -143,7 +159,6 @@ def _survey(ground: Floats, building: Ints, roof_tops: Floats, metres: int) -> t
         for i in range(metres):
             if clearance[j, i] > 0:
                 clearance[j, i] -= 1
-    return clearance, tops
 
 
 @inlined

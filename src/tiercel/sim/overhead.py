@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from tiercel.sim.materials import (
     roof_height,
     value_noise,
 )
+from tiercel.sim.rasters import release
 from tiercel.sim.shadows import cast_shadows
 from tiercel.sim.vehicles import vehicle_at, vehicle_from_above
 from tiercel.sim.world import Bytes, Floats, Ints, World
@@ -27,6 +29,9 @@ from tiercel.sim.world import Bytes, Floats, Ints, World
 Image = NDArray[np.uint8]
 Array = NDArray[np.float64]
 Order = NDArray[np.int64]
+
+_WIDEST = 16.0
+"""No vehicle with its shadow reaches further from its middle, metres."""
 
 
 @dataclass(frozen=True)
@@ -105,26 +110,71 @@ def render_overhead(world: World, resolution: float = 0.5, *, day: int, look: Ov
     Returns:
         (pixels, pixels, 3) uint8, row 0 in the north, `pixels` the city's size over the resolution, rounded.
     """
-    pixels = max(1, round(world.size / resolution))
-    step = world.size / pixels
-    azimuth, elevation = math.radians(look.sun_azimuth), math.radians(look.sun_elevation)
-    shadow = cast_shadows(world, azimuth, elevation, look.season)
-    sun = np.array(
-        [math.sin(azimuth) * math.cos(elevation), math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
-    )
-    image = np.empty((pixels, pixels, 3), np.uint8)
-    light = np.array([look.sky, look.shade_tint, look.season, look.snow])
-    _draw_surfaces(
-        image, step, world.size, world.surface, world.feature, world.features, world.u, world.v, world.junction,
-        world.building, world.parts, world.corners, world.ground, shadow, sun, light,
-    )  # fmt: skip
-    _draw_vehicles(image, step, world.size, world.slots, day, shadow, sun, light)
-    order = np.argsort(world.plants["ground"] + world.plants["height"])
-    _draw_plants(
-        image, step, world.size, world.plants, order, world.building, world.parts, world.ground, shadow, sun, light
-    )
-    tone = np.array([look.contrast, look.saturation, look.gamma, look.haze, look.blur, look.noise])
-    return _expose(image, np.array(look.gains), tone, look.seed)
+    renderer = OverheadRenderer(world, resolution, day=day, look=look)
+    return renderer.window(0, renderer.pixels, 0, renderer.pixels)
+
+
+class OverheadRenderer:
+    """The city from straight above, one window after another: the same pixels as of the whole picture.
+
+    Attributes:
+        pixels: Pixels along a side of the whole city.
+    """
+
+    def __init__(
+        self, world: World, resolution: float = 0.5, *, day: int, look: OverheadLook, folder: Path | None = None
+    ) -> None:
+        """Cast the shadows.
+
+        Args:
+            world: The city.
+            resolution: Metres per pixel.
+            day: Which vehicles are about; another day has others.
+            look: Light, season and sensor.
+            folder: Where to keep the shadows, 16 bytes a square metre, instead of in memory.
+        """
+        self.pixels = max(1, round(world.size / resolution))
+        self._world, self._day, self._look = world, day, look
+        azimuth, elevation = math.radians(look.sun_azimuth), math.radians(look.sun_elevation)
+        self._shadow = cast_shadows(world, azimuth, elevation, look.season, folder)
+        self._sun = np.array(
+            [math.sin(azimuth) * math.cos(elevation), math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
+        )
+        self._order = np.argsort(world.plants["ground"] + world.plants["height"])
+
+    def window(self, top: int, bottom: int, left: int, right: int) -> Image:
+        """Rows from `top` to before `bottom` and columns from `left` to before `right`, (rows, columns, 3) uint8."""
+        world, look, step = self._world, self._look, self._world.size / self.pixels
+        # The sensor blurs over a pixel to each side.
+        corner = (max(0, top - 1), max(0, left - 1))
+        image = np.empty(
+            (min(self.pixels, bottom + 1) - corner[0], min(self.pixels, right + 1) - corner[1], 3), np.uint8
+        )
+        light = np.array([look.sky, look.shade_tint, look.season, look.snow])
+        _draw_surfaces(
+            image, corner, step, world.size, world.surface, world.feature, world.features, world.u, world.v,
+            world.junction, world.building, world.parts, world.corners, world.ground, self._shadow, self._sun, light,
+        )  # fmt: skip
+        slots = np.flatnonzero(self._near(image, corner, world.slots, _WIDEST))
+        _draw_vehicles(image, corner, step, world.size, world.slots, slots, self._day, self._shadow, self._sun, light)
+        plants = self._order[self._near(image, corner, world.plants, world.plants["crown"] + step)[self._order]]
+        _draw_plants(
+            image, corner, step, world.size, world.plants, plants, world.building, world.parts, world.ground,
+            self._shadow, self._sun, light,
+        )  # fmt: skip
+        release(
+            self._shadow, world.surface, world.feature, world.u, world.v, world.junction, world.building, world.ground
+        )
+        tone = np.array([look.contrast, look.saturation, look.gamma, look.haze, look.blur, look.noise])
+        return _expose(image, corner, (top, bottom, left, right), self.pixels, np.array(look.gains), tone, look.seed)
+
+    def _near(self, image: Image, corner: tuple[int, int], table: Table, margin: float | Array) -> NDArray[np.bool_]:
+        """Which rows of a table with places may show in an image."""
+        step = self._world.size / self.pixels
+        x, y = table["x"] / step - corner[1], (self._world.size - table["y"]) / step - corner[0]
+        reach = np.asarray(margin) / step + 1.0
+        near = (x > -reach) & (y > -reach) & (x < image.shape[1] + reach) & (y < image.shape[0] + reach)
+        return np.asarray(near, np.bool_)
 
 
 @compiled
@@ -179,18 +229,21 @@ def _inside(parts: Table, corners: Floats, i: int, x: float, y: float) -> float:
 
 @compiled
 def _draw_surfaces(
-    image: Image, step: float, size: float, surface: Bytes, feature: Ints, features: Table,
+    image: Image, corner: tuple[int, int], step: float, size: float, surface: Bytes, feature: Ints, features: Table,
     u: Floats, v: Floats, junction: Floats, building: Ints, parts: Table, corners: Floats, ground: Floats,
     shadow: Floats, sun: Array, light: Array,
 ) -> None:  # fmt: skip
-    """Ground and roofs; pixels at edges are the mean of four points, all others one."""
-    pixels, texels = image.shape[0], surface.shape[0]
+    """Ground and roofs; pixels at edges are the mean of four points, all others one.
+
+    `corner` is the row and column of the image's first pixel in the picture of the whole city.
+    """
+    texels = surface.shape[0]
     season, snow = light[2], light[3]
     scale = 2.0 * step
     candidates = np.zeros(9, np.int32)
-    for row in range(pixels):
+    for row in range(corner[0], corner[0] + image.shape[0]):
         tr = min(texels - 1, int((row + 0.5) * scale))
-        for col in range(pixels):
+        for col in range(corner[1], corner[1] + image.shape[1]):
             tc = min(texels - 1, int((col + 0.5) * scale))
             kind, held = surface[tr, tc], building[tr, tc]
             r0, r1, c0, c1 = max(tr - 1, 0), min(tr + 1, texels - 1), max(tc - 1, 0), min(tc + 1, texels - 1)
@@ -254,19 +307,22 @@ def _draw_surfaces(
                     r, g, b = _lit(r, g, b, sunlit, facing, light)
                     total_r, total_g, total_b = total_r + r, total_g + g, total_b + b
             share = 1.0 / (samples * samples)
-            image[row, col, 0] = np.uint8(min(255.0, total_r * share))
-            image[row, col, 1] = np.uint8(min(255.0, total_g * share))
-            image[row, col, 2] = np.uint8(min(255.0, total_b * share))
+            i, j = row - corner[0], col - corner[1]
+            image[i, j, 0] = np.uint8(min(255.0, total_r * share))
+            image[i, j, 1] = np.uint8(min(255.0, total_g * share))
+            image[i, j, 2] = np.uint8(min(255.0, total_b * share))
 
 
 @compiled
 def _draw_vehicles(
-    image: Image, step: float, size: float, slots: Table, day: int, shadow: Floats, sun: Array, light: Array
-) -> None:
+    image: Image, corner: tuple[int, int], step: float, size: float, slots: Table, chosen: Order, day: int,
+    shadow: Floats, sun: Array, light: Array,
+) -> None:  # fmt: skip
     """Vehicles of the day, each with its own small shadow."""
-    pixels, texels = image.shape[0], shadow.shape[0]
+    texels = shadow.shape[0]
+    top, bottom, left, right = corner[0], corner[0] + image.shape[0], corner[1], corner[1] + image.shape[1]
     reach_x, reach_y = -sun[0] / sun[2], -sun[1] / sun[2]
-    for s in range(len(slots)):
+    for s in chosen:
         present, model, red, green, blue, length, width, height = vehicle_at(s, day, slots[s].kind)
         if not present:
             continue
@@ -275,8 +331,9 @@ def _draw_vehicles(
         tr, tc = min(texels - 1, max(0, int((size - y0) * 2.0))), min(texels - 1, max(0, int(x0 * 2.0)))
         sunlit = 1.0 if shadow[tr, tc] < 0.8 * height else 0.0
         span = 0.5 * length + 1.2 * height
-        for row in range(max(0, int((size - y0 - span) / step)), min(pixels, int((size - y0 + span) / step) + 1)):
-            for col in range(max(0, int((x0 - span) / step)), min(pixels, int((x0 + span) / step) + 1)):
+        low, high = int((size - y0 - span) / step), int((size - y0 + span) / step) + 1
+        for row in range(max(top, low), min(bottom, high)):
+            for col in range(max(left, int((x0 - span) / step)), min(right, int((x0 + span) / step) + 1)):
                 body, shade = 0.0, 0.0
                 r, g, b = 0.0, 0.0, 0.0
                 for i in range(2):
@@ -295,18 +352,20 @@ def _draw_vehicles(
                     continue
                 r, g, b = _lit(r, g, b, sunlit, 1.0, light)
                 keep = (1.0 - body) * (1.0 - shade * 0.5)
-                image[row, col, 0] = np.uint8(min(255.0, image[row, col, 0] * keep + r))
-                image[row, col, 1] = np.uint8(min(255.0, image[row, col, 1] * keep + g))
-                image[row, col, 2] = np.uint8(min(255.0, image[row, col, 2] * keep + b))
+                i, j = row - top, col - left
+                image[i, j, 0] = np.uint8(min(255.0, image[i, j, 0] * keep + r))
+                image[i, j, 1] = np.uint8(min(255.0, image[i, j, 1] * keep + g))
+                image[i, j, 2] = np.uint8(min(255.0, image[i, j, 2] * keep + b))
 
 
 @compiled
 def _draw_plants(
-    image: Image, step: float, size: float, plants: Table, order: Order, building: Ints, parts: Table, ground: Floats,
-    shadow: Floats, sun: Array, light: Array,
+    image: Image, corner: tuple[int, int], step: float, size: float, plants: Table, order: Order, building: Ints,
+    parts: Table, ground: Floats, shadow: Floats, sun: Array, light: Array,
 ) -> None:  # fmt: skip
     """Crowns from the lowest to the highest: clumps of leaves, lit from the sun's side; bare ones are half clear."""
-    pixels, texels = image.shape[0], shadow.shape[0]
+    texels = shadow.shape[0]
+    top, bottom, left, right = corner[0], corner[0] + image.shape[0], corner[1], corner[1] + image.shape[1]
     season, snow = light[2], light[3]
     for n in range(len(order)):
         p = plants[order[n]]
@@ -314,8 +373,9 @@ def _draw_plants(
         red, green, blue = plant_colour(p.kind, p.hue, season)
         radius, seed = p.crown, int(p.seed % 65521)
         half = 0.5 * (p.height - p.clear)
-        for row in range(max(0, int((size - p.y - radius) / step)), min(pixels, int((size - p.y + radius) / step) + 1)):
-            for col in range(max(0, int((p.x - radius) / step)), min(pixels, int((p.x + radius) / step) + 1)):
+        low, high = int((size - p.y - radius) / step), int((size - p.y + radius) / step) + 1
+        for row in range(max(top, low), min(bottom, high)):
+            for col in range(max(left, int((p.x - radius) / step)), min(right, int((p.x + radius) / step) + 1)):
                 x, y = (col + 0.5) * step, size - (row + 0.5) * step
                 dx, dy = (x - p.x) / radius, (y - p.y) / radius
                 r2 = math.sqrt(dx * dx + dy * dy)
@@ -353,17 +413,24 @@ def _draw_plants(
                 if snow > 0.0:
                     frost = snow * 0.4 * clump
                     r, g, b = r + (225.0 - r) * frost, g + (228.0 - g) * frost, b + (232.0 - b) * frost
-                image[row, col, 0] = np.uint8(min(255.0, image[row, col, 0] * (1.0 - alpha) + r * alpha))
-                image[row, col, 1] = np.uint8(min(255.0, image[row, col, 1] * (1.0 - alpha) + g * alpha))
-                image[row, col, 2] = np.uint8(min(255.0, image[row, col, 2] * (1.0 - alpha) + b * alpha))
+                i, j = row - top, col - left
+                image[i, j, 0] = np.uint8(min(255.0, image[i, j, 0] * (1.0 - alpha) + r * alpha))
+                image[i, j, 1] = np.uint8(min(255.0, image[i, j, 1] * (1.0 - alpha) + g * alpha))
+                image[i, j, 2] = np.uint8(min(255.0, image[i, j, 2] * (1.0 - alpha) + b * alpha))
 
 
 @compiled
-def _expose(image: Image, gains: Array, tone: Array, seed: int) -> Image:
-    """Through the sensor: blur, haze, gains, saturation, contrast, gamma, noise."""
-    rows, cols = image.shape[0], image.shape[1]
+def _expose(
+    image: Image, corner: tuple[int, int], window: tuple[int, int, int, int], pixels: int, gains: Array, tone: Array,
+    seed: int,
+) -> Image:  # fmt: skip
+    """Through the sensor: blur, haze, gains, saturation, contrast, gamma, noise.
+
+    The image reaches a pixel beyond the window (top, bottom, left, right), but not beyond the city's own pixels.
+    """
+    low, high, left, right = window
     contrast, saturation, gamma, haze, blur, noise = tone[0], tone[1], tone[2], tone[3], tone[4], tone[5]
-    out = np.empty_like(image)
+    out = np.empty((high - low, right - left, 3), np.uint8)
     curve = np.empty(1024, np.float32)
     for i in range(1024):
         curve[i] = 255.0 * (i / 1023.0) ** gamma
@@ -371,25 +438,26 @@ def _expose(image: Image, gains: Array, tone: Array, seed: int) -> Image:
     middle = 1.0 / (1.0 + 2.0 * side)
     side *= middle
     value = np.empty(3, np.float32)
-    across = np.empty((3, cols, 3), np.float32)
-    for row in range(-1, rows):
+    across = np.empty((3, right - left, 3), np.float32)
+    for row in range(max(-1, low - 2), high):
         # Blur along the row below, kept for three rows.
-        source = min(row + 1, rows - 1)
+        source = min(row + 1, pixels - 1) - corner[0]
         slot = (row + 1) % 3
-        for col in range(cols):
-            a, b = max(0, col - 1), min(cols - 1, col + 1)
+        for col in range(left, right):
+            a, b = max(0, col - 1) - corner[1], min(pixels - 1, col + 1) - corner[1]
             for c in range(3):
-                across[slot, col, c] = middle * image[source, col, c] + side * (
+                across[slot, col - left, c] = middle * image[source, col - corner[1], c] + side * (
                     float(image[source, a, c]) + float(image[source, b, c])
                 )
-        if row < 0:
+        if row < low:
             continue
         above = (row + 2) % 3 if row > 0 else row % 3
         here = row % 3
-        for col in range(cols):
+        for col in range(left, right):
+            j = col - left
             grey = 0.0
             for c in range(3):
-                level = middle * across[here, col, c] + side * (across[above, col, c] + across[slot, col, c])
+                level = middle * across[here, j, c] + side * (across[above, j, c] + across[slot, j, c])
                 level = (level * (1.0 - haze) + 225.0 * haze) * gains[c]
                 value[c] = level
                 grey += level / 3.0
@@ -399,5 +467,5 @@ def _expose(image: Image, gains: Array, tone: Array, seed: int) -> Image:
                 level = 118.0 + (level - 118.0) * contrast
                 level = curve[int(min(1023.0, max(0.0, level * 4.0117)))]
                 level += grain + noise * 0.8 * (hash01(col * 3 + c, row * 7 + seed) - 0.5)
-                out[row, col, c] = np.uint8(min(255.0, max(0.0, level + 0.5)))
+                out[row - low, j, c] = np.uint8(min(255.0, max(0.0, level + 0.5)))
     return out

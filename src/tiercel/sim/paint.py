@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
 from tiercel.sim.plan import Plan, Rank
+from tiercel.sim.rasters import Band, bands, release
 from tiercel.sim.site import Patch
 from tiercel.sim.world import TEXEL, Bytes, Floats, Ints
 
@@ -150,7 +151,9 @@ def paint_patches(patches: list[Patch], size: float, surface: Bytes, feature: In
     kinds = np.array([int(patch.surface) for patch in patches], np.uint8)
     rows = np.array([patch.feature for patch in patches], np.int32)
     frames = np.array([patch.frame for patch in patches])
-    _fill_polygons(corners, first, kinds, rows, frames, size, surface, feature, u, v)
+    for band in bands(surface):
+        _fill_polygons(corners, first, kinds, rows, frames, size, band, surface, feature, u, v)
+        release(surface, feature, u, v)
 
 
 @compiled
@@ -161,12 +164,13 @@ def _fill_polygons(
     rows: Ints,
     frames: Array,
     size: float,
+    band: Band,
     surface: Bytes,
     feature: Ints,
     u: Floats,
     v: Floats,
 ) -> None:
-    """Scan-line fill of polygons, convex or not, by the even-odd rule at texel centres."""
+    """Scan-line fill of polygons, convex or not, by the even-odd rule at texel centres, in a band of rows."""
     texels = surface.shape[0]
     cuts = np.empty(256, np.float64)
     for p in range(len(first) - 1):
@@ -175,8 +179,8 @@ def _fill_polygons(
         for k in range(low, high):
             top = max(top, corners[k, 1])
             bottom = min(bottom, corners[k, 1])
-        row0 = max(0, math.ceil((size - top) / TEXEL - 0.5))
-        row1 = min(texels - 1, math.floor((size - bottom) / TEXEL - 0.5))
+        row0 = max(band[0], math.ceil((size - top) / TEXEL - 0.5))
+        row1 = min(band[1] - 1, math.floor((size - bottom) / TEXEL - 0.5))
         ox, oy, ax, ay = frames[p, 0], frames[p, 1], frames[p, 2], frames[p, 3]
         for row in range(row0, row1 + 1):
             y = size - (row + 0.5) * TEXEL
@@ -215,35 +219,36 @@ def paint_streets(
     u: Floats,
     v: Floats,
     junction: Floats,
-) -> Bytes:
-    """Paint streets, river and roundabouts over the lots.
-
-    Returns:
-        (N, N) uint8, 1 on bridge decks.
-    """
-    nearest = np.full(surface.shape, 1e3, np.float32)
-    second = np.full(surface.shape, 1e3, np.float32)
-    deck = np.zeros(surface.shape, np.uint8)
-    _lay_streets(
-        lines.points, lines.tangents, lines.along, lines.first, lines.shape, lines.rank, lines.marking, lines.lanes,
-        lines.node_first, lines.node_along, lines.node_reach, row_of_street, size,
-        surface, feature, u, v, junction, nearest, second, deck,
-    )  # fmt: skip
-    _round_corners(surface, junction, nearest, second)
-    _lay_roundabouts(lines.roundabouts, row_of_roundabout, size, surface, feature, u, v, junction)
-    _fill_gaps(surface, feature, u, v)
-    return deck
+    deck: Bytes,
+) -> None:
+    """Paint streets, river and roundabouts over the lots; `deck` becomes 1 on bridge decks."""
+    for band in bands(surface):
+        shape = (band[1] - band[0], surface.shape[1])
+        nearest, second = np.full(shape, 1e3, np.float32), np.full(shape, 1e3, np.float32)
+        _lay_streets(
+            lines.points, lines.tangents, lines.along, lines.first, lines.shape, lines.rank, lines.marking,
+            lines.lanes, lines.node_first, lines.node_along, lines.node_reach, row_of_street, size, band,
+            surface, feature, u, v, junction, nearest, second, deck,
+        )  # fmt: skip
+        _round_corners(band, surface, junction, nearest, second)
+        _lay_roundabouts(lines.roundabouts, row_of_roundabout, size, band, surface, feature, u, v, junction)
+        _fill_gaps(band, surface, feature, u, v)
+        release(surface, feature, u, v, junction, deck)
 
 
 @compiled
 def _lay_streets(
     points: Array, tangents: Array, along: Array, first: Ints, shape: Array, rank: Ints, marking: Ints, lanes: Ints,
-    node_first: Ints, node_along: Array, node_reach: Array, rows: Ints, size: float,
+    node_first: Ints, node_along: Array, node_reach: Array, rows: Ints, size: float, band: Band,
     surface: Bytes, feature: Ints, u: Floats, v: Floats, junction: Floats, nearest: Floats, second: Floats, deck: Bytes,
 ) -> None:  # fmt: skip
-    """Paint every street segment by segment: a texel goes to the carriageway of highest rank, else to the nearest."""
+    """Paint every street segment by segment: a texel goes to the carriageway of highest rank, else to the nearest.
+
+    `nearest` and `second` have the rows of the band alone.
+    """
     texels = surface.shape[0]
-    owner = np.full((texels, texels), -1, np.int32)
+    top = band[0]
+    owner = np.full(nearest.shape, -1, np.int32)
     for turn in range(2):
         for s in range(len(first) - 1):
             is_river = rank[s] % BRIDGE == RIVER_RANK
@@ -264,8 +269,8 @@ def _lay_streets(
                 reach = wide + 2.0
                 col0 = max(0, int((min(ax, bx) - reach) / TEXEL))
                 col1 = min(texels - 1, int((max(ax, bx) + reach) / TEXEL))
-                row0 = max(0, int((size - max(ay, by) - reach) / TEXEL))
-                row1 = min(texels - 1, int((size - min(ay, by) + reach) / TEXEL))
+                row0 = max(band[0], int((size - max(ay, by) - reach) / TEXEL))
+                row1 = min(band[1] - 1, int((size - min(ay, by) + reach) / TEXEL))
                 for row in range(row0, row1 + 1):
                     y = size - (row + 0.5) * TEXEL
                     for col in range(col0, col1 + 1):
@@ -285,12 +290,12 @@ def _lay_streets(
                             )
                             gap = abs(side) - wave
                             held = surface[row, col]
-                            current = owner[row, col]
+                            current = owner[row - top, col]
                             if current >= 0 and rank[current] >= BRIDGE and (held in (ROAD, PAVEMENT, GRASS, GRAVEL)):
                                 if gap < 1.0:
                                     deck[row, col] = 1
                                 continue
-                            if gap >= 0.0 and current >= 0 and (nearest[row, col] < 0.0 and gap > 3.0):
+                            if gap >= 0.0 and current >= 0 and (nearest[row - top, col] < 0.0 and gap > 3.0):
                                 continue
                             if gap > pavement * 0.75 and current < 0:
                                 continue
@@ -299,10 +304,10 @@ def _lay_streets(
                             u[row, col] = side
                             v[row, col] = place
                             junction[row, col] = 1e3
-                            second[row, col] = 1e3
+                            second[row - top, col] = 1e3
                             continue
-                        best = nearest[row, col]
-                        holder = owner[row, col]
+                        best = nearest[row - top, col]
+                        holder = owner[row - top, col]
                         if holder == s:
                             if gap >= best:
                                 continue
@@ -312,16 +317,16 @@ def _lay_streets(
                             if priority <= held_priority:
                                 continue
                         elif gap >= best:
-                            if gap >= 0.0 and gap < second[row, col]:
-                                second[row, col] = gap
+                            if gap >= 0.0 and gap < second[row - top, col]:
+                                second[row - top, col] = gap
                             continue
                         elif best < 1e3 and best >= 0.0 and gap >= 0.0:
-                            second[row, col] = best
+                            second[row - top, col] = best
                         distance = 1e3
                         for n in range(node_first[s], node_first[s + 1]):
                             distance = min(distance, abs(place - node_along[n]) - node_reach[n])
-                        nearest[row, col] = gap
-                        owner[row, col] = s
+                        nearest[row - top, col] = gap
+                        owner[row - top, col] = s
                         feature[row, col] = rows[s]
                         u[row, col] = side
                         v[row, col] = place
@@ -342,12 +347,11 @@ def _lay_streets(
 
 
 @compiled
-def _round_corners(surface: Bytes, junction: Floats, nearest: Floats, second: Floats) -> None:
+def _round_corners(band: Band, surface: Bytes, junction: Floats, nearest: Floats, second: Floats) -> None:
     """Round the kerb where two streets meet: the corner between two carriageways becomes road outside a circle."""
-    rows, cols = surface.shape
-    for row in range(rows):
-        for col in range(cols):
-            a, b = nearest[row, col], second[row, col]
+    for row in range(band[0], band[1]):
+        for col in range(surface.shape[1]):
+            a, b = nearest[row - band[0], col], second[row - band[0], col]
             corner = 0.0 <= a < CORNER and 0.0 <= b < CORNER and junction[row, col] < 5.0
             if corner and surface[row, col] == PAVEMENT and (CORNER - a) ** 2 + (CORNER - b) ** 2 > CORNER * CORNER:
                 surface[row, col] = ROAD
@@ -356,14 +360,16 @@ def _round_corners(surface: Bytes, junction: Floats, nearest: Floats, second: Fl
 
 @compiled
 def _lay_roundabouts(
-    roundabouts: Array, rows: Ints, size: float, surface: Bytes, feature: Ints, u: Floats, v: Floats, junction: Floats
-) -> None:
+    roundabouts: Array, rows: Ints, size: float, band: Band, surface: Bytes, feature: Ints, u: Floats, v: Floats,
+    junction: Floats,
+) -> None:  # fmt: skip
     """Paint roundabouts: a ring of road about a green island, a pavement around it between the arms."""
     texels = surface.shape[0]
     for k in range(roundabouts.shape[0]):
         cx, cy, inner, outer = roundabouts[k, 0], roundabouts[k, 1], roundabouts[k, 2], roundabouts[k, 3]
         reach = outer + 3.0
-        for row in range(max(0, int((size - cy - reach) / TEXEL)), min(texels, int((size - cy + reach) / TEXEL) + 2)):
+        low, high = int((size - cy - reach) / TEXEL), int((size - cy + reach) / TEXEL) + 2
+        for row in range(max(band[0], low), min(band[1], high)):
             for col in range(max(0, int((cx - reach) / TEXEL)), min(texels, int((cx + reach) / TEXEL) + 2)):
                 dx, dy = (col + 0.5) * TEXEL - cx, size - (row + 0.5) * TEXEL - cy
                 r = math.hypot(dx, dy)
@@ -379,11 +385,10 @@ def _lay_roundabouts(
 
 
 @compiled
-def _fill_gaps(surface: Bytes, feature: Ints, u: Floats, v: Floats) -> None:
+def _fill_gaps(band: Band, surface: Bytes, feature: Ints, u: Floats, v: Floats) -> None:
     """Give texels that no polygon covered to the neighbour on their left, or above."""
-    rows, cols = surface.shape
-    for row in range(rows):
-        for col in range(cols):
+    for row in range(band[0], band[1]):
+        for col in range(surface.shape[1]):
             if feature[row, col] < 0:
                 r, c = (row, col - 1) if col > 0 else (row - 1, col)
                 if r >= 0 and feature[r, c] >= 0:
@@ -425,9 +430,15 @@ def blocked_parts(corners: Array, starts: Indices, counts: Indices, size: float,
     return share
 
 
-@compiled
 def paint_parts(corners: Floats, parts: Table, size: float, building: Ints) -> None:
     """Write 1 + row of the highest part that touches each texel into (N, N) int32 `building`."""
+    for band in bands(building):
+        _fill_parts(corners, parts, size, band, building)
+        release(building)
+
+
+@compiled
+def _fill_parts(corners: Floats, parts: Table, size: float, band: Band, building: Ints) -> None:
     texels = building.shape[0]
     for p in range(len(parts)):
         low, high = parts[p].start, parts[p].start + parts[p].count
@@ -436,7 +447,8 @@ def paint_parts(corners: Floats, parts: Table, size: float, building: Ints) -> N
         for k in range(low, high):
             west, east = min(west, corners[k, 0]), max(east, corners[k, 0])
             south, north = min(south, corners[k, 1]), max(north, corners[k, 1])
-        for row in range(max(0, int((size - north) / TEXEL - 1)), min(texels, int((size - south) / TEXEL) + 2)):
+        low_row, high_row = int((size - north) / TEXEL - 1), int((size - south) / TEXEL) + 2
+        for row in range(max(band[0], low_row), min(band[1], high_row)):
             for col in range(max(0, int(west / TEXEL - 1)), min(texels, int(east / TEXEL) + 2)):
                 held = building[row, col]
                 if held > 0 and parts[held - 1].eave + parts[held - 1].rise >= top:
@@ -454,15 +466,23 @@ def paint_parts(corners: Floats, parts: Table, size: float, building: Ints) -> N
                     building[row, col] = p + 1
 
 
-@compiled
 def lay_ground(
     ground: Floats, surface: Bytes, feature: Ints, deck: Bytes, grid: Floats, step: float, origin: float, level: Floats,
     bridge_level: float, size: float,
 ) -> None:  # fmt: skip
     """Fill (N, N) `ground` from a coarse grid of heights; water lies flat at the level of its feature, bridges too."""
-    texels = ground.shape[0]
-    for row in range(texels):
-        for col in range(texels):
+    for band in bands(ground):
+        _fill_ground(ground, surface, feature, deck, grid, step, origin, level, bridge_level, size, band)
+        release(ground, surface, feature, deck)
+
+
+@compiled
+def _fill_ground(
+    ground: Floats, surface: Bytes, feature: Ints, deck: Bytes, grid: Floats, step: float, origin: float, level: Floats,
+    bridge_level: float, size: float, band: Band,
+) -> None:  # fmt: skip
+    for row in range(band[0], band[1]):
+        for col in range(ground.shape[1]):
             if deck[row, col]:
                 ground[row, col] = bridge_level
             elif surface[row, col] == WATER:

@@ -12,6 +12,7 @@ from tiercel.sim.compiled import compiled
 from tiercel.sim.materials import hash01, lane_bounds, value_noise
 from tiercel.sim.paint import Lines
 from tiercel.sim.plan import Marking, Plan, Rank, Street
+from tiercel.sim.rasters import Band, bands, release
 from tiercel.sim.site import Site
 from tiercel.sim.world import FURNITURE, PLANT, SLOT, TEXEL, Bytes, Floats, Furniture, Ints, Plant, Surface
 
@@ -50,16 +51,30 @@ def _beside(places: Array, tangents: Array, offset: Array) -> Array:
     return places + np.stack([-tangents[:, 1], tangents[:, 0]], axis=1) * offset[:, None]
 
 
-@compiled
 def _scatter(
     surface: Bytes, feature: Ints, building: Ints, density: Floats, spacing: float, seed: int, size: float
 ) -> Floats:
     """Trees on a jittered grid, by the density of the ground's feature: (n, 3) x, y and a random number."""
+    cells = int(size / spacing)
+    share = max(1, len(list(bands(surface))))
+    found = []
+    for k in range(share):
+        rows = (cells * k // share, cells * (k + 1) // share)
+        found.append(_scatter_rows(surface, feature, building, density, spacing, seed, size, rows))
+        release(surface, feature, building)
+    return np.concatenate(found)
+
+
+@compiled
+def _scatter_rows(
+    surface: Bytes, feature: Ints, building: Ints, density: Floats, spacing: float, seed: int, size: float, rows: Band
+) -> Floats:
+    """Trees in some rows of the grid, counted from the south."""
     texels = surface.shape[0]
     cells = int(size / spacing)
-    found = np.empty((cells * cells, 3), np.float32)
+    found = np.empty(((rows[1] - rows[0]) * cells, 3), np.float32)
     count = 0
-    for i in range(cells):
+    for i in range(rows[0], rows[1]):
         for j in range(cells):
             key = i * cells + j
             x = (j + 0.15 + 0.7 * hash01(key, seed)) * spacing
@@ -139,6 +154,7 @@ def plant_trees(
         & (draw.random(len(alley)) < 0.88)
     )
     allowed &= deck[row, col] == 0
+    release(surface, building, deck)
     alley, kinds, heights = alley[allowed], kinds[allowed], heights[allowed]
     return _tree_table(draw, site, np.concatenate([alley, loose[:, :2]]), kinds, heights, ground, size)
 
@@ -166,6 +182,7 @@ def _tree_table(
     table["x"], table["y"] = places[:, 0], places[:, 1]
     row, col, _ = _texel(places, size, ground.shape[0])
     table["ground"] = ground[row, col]
+    release(ground)
     kind = np.zeros(count, np.int32)
     kind[:alleys] = kinds
     u = draw.random(count - alleys)
@@ -250,31 +267,30 @@ def _slots(
         for side in (-1.0, 1.0):
             for lane in range(1 if parked else 3):
                 use = np.array([lane < plan.streets[k].lanes for k in street], bool)
-                offset = np.zeros(len(street))
-                kind = np.zeros(len(street))
+                offset_of, kind_of = np.zeros(len(plan.streets)), np.zeros(len(plan.streets))
                 for k in chosen:
                     s = plan.streets[k]
                     inner, outer, _edge = lane_bounds(int(s.marking), s.half_width)
                     width = (outer - inner) / max(1, s.lanes)
-                    here = street == k
-                    offset[here] = s.half_width - 1.05 if parked else inner + (lane + 0.5) * width
-                    kind[here] = 0 if parked else 2 if s.marking & Marking.BUS_LANE and lane == s.lanes - 1 else 1
+                    offset_of[k] = s.half_width - 1.05 if parked else inner + (lane + 0.5) * width
+                    kind_of[k] = 0 if parked else 2 if s.marking & Marking.BUS_LANE and lane == s.lanes - 1 else 1
+                offset, kind = offset_of[street], kind_of[street]
                 spots = _beside(places, tangents, side * offset)
                 row, col, inside = _texel(spots, size, surface.shape[0])
                 own = (feature[row, col] == rows[street]) & (surface[row, col] == ROAD) & inside & use
                 own &= (kind != 2) | (draw.random(len(street)) < 0.25)  # buses are rarer than cars
                 heading = np.arctan2(tangents[:, 0], tangents[:, 1]) + (math.pi if side * left > 0.0 else 0.0)
                 found.append(np.stack([spots[:, 0], spots[:, 1], heading, kind], axis=1)[own])
+    release(feature, surface)
     places4 = np.concatenate(found)
     row, col, inside = _texel(places4[:, :2], size, surface.shape[0])
-    places4, row, col = (
-        places4[inside & (building[row, col] == 0)],
-        row[inside & (building[row, col] == 0)],
-        col[inside & (building[row, col] == 0)],
-    )
+    free = inside & (building[row, col] == 0)
+    release(building)
+    places4, row, col = places4[free], row[free], col[free]
     table = np.zeros(len(places4), SLOT)
     table["x"], table["y"], table["azimuth"] = places4[:, 0], places4[:, 1], np.mod(places4[:, 2], math.tau)
     table["kind"], table["ground"] = places4[:, 3].astype(np.int32), ground[row, col]
+    release(ground)
     return table
 
 
@@ -304,10 +320,12 @@ def _furniture(
     table4 = np.concatenate(found)
     row, col, inside = _texel(table4[:, :2], size, surface.shape[0])
     kept = inside & np.isin(surface[row, col], (PAVEMENT, GRASS)) & (building[row, col] == 0)
+    release(surface, building)
     table4, row, col = table4[kept], row[kept], col[kept]
     table = np.zeros(len(table4), FURNITURE)
     table["x"], table["y"], table["azimuth"] = table4[:, 0], table4[:, 1], np.mod(table4[:, 2], math.tau)
     table["kind"], table["ground"] = table4[:, 3].astype(np.int32), ground[row, col]
+    release(ground)
     table["seed"] = draw.integers(0, 2**31, len(table4))
     return table
 
@@ -348,6 +366,7 @@ def _walkers(draw: np.random.Generator, plan: Plan, lines: Lines, context: Conte
     share = np.zeros(12)
     share[[Surface.PAVEMENT, Surface.PLAZA, Surface.PATH, Surface.PARK, Surface.PARKING]] = (1.0, 0.8, 0.9, 0.06, 0.1)
     kept = (draw.random(count) < share[surface[row, col]]) & (building[row, col] == 0)
+    release(surface, building)
     row, col = row[kept], col[kept]
     x = (col + draw.random(len(col))) * TEXEL
     y = size - (row + draw.random(len(row))) * TEXEL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from tiercel.errors import TiercelError
 from tiercel.sim.camera import Pinhole, cylinder_grid, panorama_grid, resample, shrink, window_of
 from tiercel.sim.columns import cast_columns, ground_height, make_scene
 from tiercel.sim.objects import draw_objects, make_objects
+from tiercel.sim.rasters import release
 from tiercel.sim.sensor import develop
 from tiercel.sim.shadows import cast_shadows
 from tiercel.sim.sky import StreetLook, light_of, sky_grid
@@ -29,11 +31,14 @@ class StreetRenderer:
     Args:
         world: The city.
         suns: Azimuths and elevations of the suns that may shine, degrees; drawn from the world's seed when not given.
+        folder: Where to keep the shadows, 16 bytes a square metre for each sun, instead of in memory.
     """
 
-    def __init__(self, world: World, suns: Sequence[tuple[float, float]] | None = None) -> None:
+    def __init__(
+        self, world: World, suns: Sequence[tuple[float, float]] | None = None, folder: Path | None = None
+    ) -> None:
         """Prepare the world; takes a fraction of a second."""
-        self.world = world
+        self.world, self._folder = world, folder
         if suns is None:
             rng = np.random.default_rng([world.seed, 7])
             suns = [(float(rng.uniform(70.0, 290.0)), float(rng.uniform(22.0, 58.0))) for _ in range(2)]
@@ -49,7 +54,9 @@ class StreetRenderer:
         index = look.sun % len(self.suns)
         if index not in self._shadows:
             azimuth, elevation = self.suns[index]
-            self._shadows[index] = cast_shadows(self.world, math.radians(azimuth), math.radians(elevation))
+            self._shadows[index] = cast_shadows(
+                self.world, math.radians(azimuth), math.radians(elevation), folder=self._folder
+            )
         return self._shadows[index]
 
     def _frame(
@@ -80,6 +87,8 @@ class StreetRenderer:
             self._scene, self._objects, shadow, light, look.day, float(x), float(y), level, angles, directions, widths,
             rises, samples, frame, depth,
         )  # fmt: skip
+        scene = self._scene
+        release(shadow, scene.ground, scene.surface, scene.feature, scene.u, scene.v, scene.junction, scene.building)
         return frame
 
     def rows(self, x: float, y: float, eye: float, azimuths: ArrayLike, tangents: ArrayLike, look: StreetLook) -> Bytes:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tiercel.errors import TiercelError
 from tiercel.sim.materials import lane_bounds
+from tiercel.sim.rasters import release
 from tiercel.sim.world import TEXEL, Furniture, Surface, World
 
 VIEWPOINT = np.dtype([("x", np.float64), ("y", np.float64), ("heading", np.float64)])
@@ -69,6 +70,97 @@ def sample_viewpoints(
             "make it larger or lower the margin."
         )
     return np.concatenate(found)
+
+
+def sample_drives(
+    world: World,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    length: int = 20,
+    spacing: tuple[float, float] = (10.0, 20.0),
+    margin: float = 60.0,
+) -> list[NDArray[np.void]]:
+    """Draw drives of a mapping car: places one after another along streets, straight on at junctions.
+
+    Args:
+        world: The city.
+        count: How many places in all.
+        rng: Source of randomness.
+        length: Places of a drive; one that runs into a dead end is shorter, but has four or more.
+        spacing: Least and greatest distance between two places, metres.
+        margin: Least distance from the city's edge, metres.
+
+    Returns:
+        The drives, each an array of `VIEWPOINT` heading with the traffic; the last may be short.
+
+    Raises:
+        TiercelError: The city has no streets long enough.
+    """
+    blocked = _blocked(world)
+    drives: list[NDArray[np.void]] = []
+    total = 0
+    for _ in range(200 + 20 * count):
+        if total >= count:
+            return drives
+        start = _start(world, rng, margin)
+        if start is None or not _valid(world, start, blocked, "street", margin)[0]:
+            continue
+        drive = [start]
+        while len(drive) < min(length, count - total):
+            following = _go_on(world, drive[-1], rng, blocked, spacing, margin)
+            if following is None:
+                break
+            drive.append(following)
+        if len(drive) >= min(4, count - total):
+            drives.append(np.concatenate(drive))
+            total += len(drive)
+        release(world.surface, world.feature, world.u, world.v, world.junction, world.building)
+    if total >= count:
+        return drives
+    raise TiercelError(
+        f"The city of seed {world.seed} has too few streets {margin:g} m from its edge for drives: make it larger."
+    )
+
+
+def _start(world: World, rng: np.random.Generator, margin: float) -> NDArray[np.void] | None:
+    """A place in a driving lane, every metre of street alike; None where a draw hit none."""
+    border = max(2, int(np.ceil(margin / TEXEL)))
+    if 2 * border >= world.texels:
+        return None
+    row, column = rng.integers(border, world.texels - border, (2, 256))
+    owner = world.features[world.feature[row, column]]
+    road = (world.surface[row, column] == Surface.ROAD) & (owner["kind"] == 0) & (world.building[row, column] == 0)
+    hits = np.flatnonzero(road & (rng.random(256) < 2.0 / np.maximum(2.0, owner["half_width"])))[:1]
+    found = _on_street(world, row[hits], column[hits], rng)
+    return found if len(found) else None
+
+
+def _go_on(
+    world: World, here: NDArray[np.void], rng: np.random.Generator, blocked: Doubles, spacing: tuple[float, float],
+    margin: float,
+) -> NDArray[np.void] | None:  # fmt: skip
+    """The next place of a drive; None where the street ends or turns sharply."""
+    heading = float(here["heading"][0])
+    for _ in range(4):
+        metres = rng.uniform(*spacing)
+        ahead = here.copy()
+        ahead["x"] += metres * np.sin(np.radians(heading))
+        ahead["y"] += metres * np.cos(np.radians(heading))
+        if not _valid(world, ahead, blocked, "street", margin)[0]:
+            continue
+        row = ((world.size - ahead["y"]) / TEXEL).astype(np.int64)
+        column = (ahead["x"] / TEXEL).astype(np.int64)
+        on_street = world.features["kind"][world.feature[row, column]] == 0
+        if not on_street[0] or world.junction[row, column][0] < 0.0:
+            return ahead  # crossing a junction
+        found = _on_street(world, row, column, rng)
+        if not len(found) or not _valid(world, found, blocked, "street", margin)[0]:
+            continue
+        turn = abs((float(found["heading"][0]) - heading + 180.0) % 360.0 - 180.0)
+        if turn < 50.0:
+            return found
+    return None
 
 
 def _candidates(world: World, kind: str, margin: float) -> tuple[Indices, Doubles]:

@@ -285,7 +285,7 @@ class RetrievalBatches:
             "truth": torch.from_numpy(truth.astype(np.float32)),
             "land_cover": self._land_cover(city, left, top, turn),
         }
-        return batch | self._zoom(city, turn, cell, corner, truth, rng) if self.zoom else batch
+        return batch | self._zoom(city, turn, cell, corner, truth, positions, rng) if self.zoom else batch
 
     def _land_cover(self, city: TrainingCity, left: int, top: int, turn: Turn) -> Tensor:
         """The class at the centre of each cell of the fine features, about: (RETRIEVAL_CROP / 4,) * 2."""
@@ -324,22 +324,35 @@ class RetrievalBatches:
         cell: tuple[int, int],
         corner: Floats,
         truth: Floats,
+        positions: Floats,
         rng: np.random.Generator,
     ) -> Batch:
         """Squares on the way down and, for each photo, the right child in each of them (-1 where there is none)."""
         config = self.config
-        g, leaf = config.branching, config.leaf_m
+        g = config.branching
         whole = city_side(city, config)
         parent_corner = np.array([cell[1], cell[0]]) * self.parent
-        inside = truth + self._turned_corner(turn, corner - parent_corner)
+        shift = self._turned_corner(turn, corner - parent_corner)
+        inside = truth + shift
         centre = turn.points((parent_corner + self.parent / 2)[None], whole)[0]
-        root_child = _child(centre[None], whole, g)
-        middle_child = _child(inside, self.parent, g)
-        fine_side = leaf * g
+        batch = {
+            "middle_image": self._square(city, parent_corner, self.parent, 8, turn),
+            "root_child": torch.from_numpy(np.repeat(_child(centre[None], whole, g), len(truth))),
+            "middle_child": torch.from_numpy(_child(inside, self.parent, g)),
+            "position_child": torch.from_numpy(_child(positions + shift, self.parent, g)),
+        }
+        return batch if config.zoom_lowest > 1 else batch | self._fine(city, turn, parent_corner, inside, rng)
+
+    def _fine(
+        self, city: TrainingCity, turn: Turn, parent_corner: Floats, inside: Floats, rng: np.random.Generator
+    ) -> Batch:
+        """Some of the squares of the finest level that photos were taken in."""
+        config = self.config
+        g, fine_side = config.branching, config.leaf_m * config.branching
         cells = np.floor(inside / fine_side).astype(int)
         distinct = np.unique(cells, axis=0)
         kept = distinct[rng.permutation(len(distinct))[: self.stage.squares_per_crop]]
-        number = np.full(len(truth), -1)
+        number = np.full(len(inside), -1)
         for index, square in enumerate(kept):
             number[(cells == square).all(1)] = index
         fine_child = _child(inside - cells * fine_side, fine_side, g)
@@ -348,10 +361,7 @@ class RetrievalBatches:
         corners = [self._unturned(turn, square * fine_side, fine_side) + parent_corner for square in filled]
         fine = torch.stack([self._square(city, at, fine_side, 2, turn) for at in corners])
         return {
-            "middle_image": self._square(city, parent_corner, self.parent, 8, turn),
             "fine_images": fine,
-            "root_child": torch.from_numpy(np.repeat(root_child, len(truth))),
-            "middle_child": torch.from_numpy(middle_child),
             "fine_square": torch.from_numpy(number),
             "fine_child": torch.from_numpy(fine_child),
             "fine_real": torch.arange(self.stage.squares_per_crop) < len(kept),

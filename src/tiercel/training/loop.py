@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tiercel.errors import TiercelError
-from tiercel.models.model import Model, load_model, save_model
+from tiercel.models.model import Model, bundled_folder, load_model, save_model
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
 from tiercel.training.card import model_card
 from tiercel.training.cities import TrainingCity, describe, prepare_cities
@@ -78,7 +78,7 @@ def train(
                 f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder."
             )
     with state.main_process_first():
-        prepared = _prepare(recipe, Path(cities) if cities else folder / "cities", report)
+        prepared = prepare_data(recipe, Path(cities) if cities else folder / "cities", report)
     for one in wanted:
         if not _done(folder, one):
             train_stage(recipe, one, folder / one.name, prepared, report)
@@ -104,7 +104,8 @@ class Prepared:
     validation: list[TrainingCity]
 
 
-def _prepare(recipe: Recipe, folder: Path, report: Report) -> Prepared:
+def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
+    """Render the cities of a recipe, as far as they are not in the folder yet."""
     train_seeds = seeds("train", recipe.cities.train, recipe.cities.first)
     watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +173,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     if kept is not None:
         optimiser.load_state_dict(kept)
     if stage.start_from and not first:
-        take_over(model, folder.parent / stage.start_from / WEIGHTS)
+        source = bundled_folder() if stage.start_from == "bundled" else folder.parent / stage.start_from
+        take_over(model, source / WEIGHTS, stage.start_parts)
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
     batches = loss_module.batches(cities.train, stage, config)
     steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
@@ -249,12 +251,13 @@ def _restore(path: Path, module: nn.Module) -> tuple[int, dict[str, Any] | None]
     return int(state["step"]), state["optimiser"]
 
 
-def take_over(model: Model, path: Path) -> int:
+def take_over(model: Model, path: Path, parts: tuple[str, ...] = ()) -> int:
     """Start from another stage's weights: from those of the same name, and a new head's encoders from retrieval's.
 
     Args:
         model: Whose weights are set, as far as they have the same shapes.
         path: Weights of a model.
+        parts: Only weights whose names begin with one of these; all if empty.
 
     Returns:
         How many tensors were taken over.
@@ -266,6 +269,8 @@ def take_over(model: Model, path: Path) -> int:
         raise TiercelError(f"{path} is not there yet: train that stage first.")
     own, taken = model.state_dict(), {}
     for name, value in load_file(path).items():
+        if parts and not name.startswith(parts):
+            continue
         lent = {new + name.removeprefix(old) for old, heads in LENT.items() for new in heads if name.startswith(old)}
         for target in lent | {name}:
             if target in own and own[target].shape == value.shape:

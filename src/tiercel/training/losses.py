@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +73,8 @@ class RetrievalLoss(nn.Module):
     Retrieval: a softmax over all poses of all crops, one over positions for known headings, one over the photos; and,
     if the stage asks for it, the classes of land cover named from the map's features and from the photo's columns,
     which teaches distances and surfaces much faster than being right or wrong about a whole place.
-    Zooming: for each level a softmax over the children of all squares in the batch.
+    Zooming: what the stage's `zoom_objective` says. Where retrieval's keys make the last pick, a position's score is
+    that of its whole path, and the softmax over poses is the one over the tree.
 
     Args:
         model: With the head ``retrieval``, ``zoom``, or both.
@@ -103,22 +106,26 @@ class RetrievalLoss(nn.Module):
         start = batch["start"].flatten().float()
         target = torch.arange(crops * photos, device=start.device)
         target = target // photos * batch["positions"].shape[1] + target % photos
-        out = {"loss": columns.new_zeros(()).float()}
-        if model.retrieval is not None:
-            out = self._retrieval(model.retrieval, columns, start, target, batch)
+        out, path = {"loss": columns.new_zeros(()).float()}, None
         if model.zoom is not None:
-            zoom = self._zoom(model.zoom, columns, start, batch)
-            out |= zoom | {"loss": out["loss"] + self.stage.zoom_loss * zoom["zoom_loss"]}
+            out, levels = zoom_losses(model.zoom, columns, start, batch, self.stage.zoom_objective)
+            out["loss"] = self.stage.zoom_loss * out["zoom_loss"]
+            if model.config.zoom_lowest > 1:
+                path = path_of_positions(levels, batch)
+        if model.retrieval is not None:
+            found = self._retrieval(model.retrieval, columns, start, target, batch, path)
+            out |= found | {"loss": out["loss"] + found["loss"]}
         return out
 
     def _retrieval(
-        self, head: RetrievalHead, columns: Tensor, start: Tensor, target: Tensor, batch: Batch
+        self, head: RetrievalHead, columns: Tensor, start: Tensor, target: Tensor, batch: Batch, path: Tensor | None
     ) -> dict[str, Tensor]:
         fine, context = head.features(batch["image"])
         keys, bias = head.keys(fine, context, batch["positions"])
         count, (crops, per_crop) = len(columns), batch["positions"].shape[:2]
         with exactly(columns.device):
             scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
+            scores = scores if path is None else scores + path
         ignored = torch.zeros(count, crops, per_crop, dtype=torch.bool, device=scores.device)
         crop = torch.arange(crops, device=scores.device).repeat_interleave(count // crops)
         ignored[torch.arange(count, device=scores.device), crop] = batch["ignore"].flatten(0, 1)
@@ -163,53 +170,151 @@ class RetrievalLoss(nn.Module):
         photo_loss, in_photo = naming_loss(logits, seen)
         return map_loss + photo_loss, {"named_on_map": on_map, "named_in_photo": in_photo}
 
-    def _zoom(self, head: ZoomHead, columns: Tensor, start: Tensor, batch: Batch) -> dict[str, Tensor]:
-        crops = len(batch["strips"])
-        levels, children = head.config.zoom_levels, head.config.branching**2
-        crop = torch.arange(crops, device=columns.device)
-        nothing = columns.new_zeros(len(batch["root_image"]), head.config.zoom_width).float()
-        root = head.keys(batch["root_image"], nothing, levels)
-        above = root[batch["city"], batch["root_child"][:, 0]]
-        middle = head.keys(batch["middle_image"], above, levels - 1)
-        above = middle[crop[:, None], batch["fine_parent"]]
-        fine = head.keys(batch["fine_images"].flatten(0, 1), above.flatten(0, 1), levels - 2)
+
+OBJECTIVES = ("siblings", "branches", "reject", "tree")
+SMOOTHING = 0.1
+"""Label smoothing of the published loss over siblings."""
+INNER = 0.3
+"""Weight of the beginnings of paths beside whole ones, in the loss over the tree."""
+REJECTED = 16.0
+"""How much the mean over wrong squares and headings counts beside the right one."""
+
+
+@dataclass(frozen=True)
+class LevelOfSquares:
+    """The children of all squares of one level in a batch, as scored by each photo.
+
+    Attributes:
+        scores: (B, N, headings); the children of a square stand together.
+        above: (N,) for each child the index of its square among the children of the level above; 0 at the top.
+        target: (B,) the right child; negative where its square was not encoded.
+        real: (N,) False for copies that fill up a batch.
+    """
+
+    scores: Tensor
+    above: Tensor
+    target: Tensor
+    real: Tensor
+
+
+def squares_of_batch(head: ZoomHead, columns: Tensor, batch: Batch) -> list[LevelOfSquares]:
+    """Every square of a batch scored by every photo, from the top. Each square is encoded once for all photos.
+
+    Args:
+        head: The head.
+        columns: (B, n, column_width) of the photos, crop by crop.
+        batch: From `RetrievalBatches`.
+    """
+    children, crops = head.config.branching**2, len(batch["strips"])
+    crop, each = torch.arange(crops, device=columns.device), torch.arange(children, device=columns.device)
+    top = head.config.zoom_levels
+    nothing = columns.new_zeros(len(batch["root_image"]), head.config.zoom_width).float()
+    root = head.keys(batch["root_image"], nothing, top)
+    square = batch["city"] * children + batch["root_child"][:, 0]
+    middle = head.keys(batch["middle_image"], root.flatten(0, 1)[square], top - 1)
+    all_real = torch.ones_like(each, dtype=torch.bool)
+    found = [
+        (root, 0 * each, batch["city"][:, None] * children + batch["root_child"], all_real),
+        (middle, square[:, None] + 0 * each, crop[:, None] * children + batch["middle_child"], all_real),
+    ]
+    if "fine_images" in batch:
         squares = batch["fine_parent"].shape[1]
-        hidden = ~batch["fine_real"].flatten().repeat_interleave(children)
-        first_square = batch["fine_square"] + crop[:, None] * squares
-        leaf_target = torch.where(batch["fine_square"] >= 0, first_square * children + batch["fine_child"], -100)
-        targets = [
-            (root, batch["city"][:, None] * children + batch["root_child"], None),
-            (middle, crop[:, None] * children + batch["middle_child"], None),
-            (fine, leaf_target, hidden),
-        ]
-        total, out = columns.new_zeros(()).float(), {}
-        for number, (keys, target, hide) in enumerate(targets):
-            level = levels - number
-            with exactly(columns.device):
-                scores = torch.einsum("bhk,nk->bnh", head.queries(columns, level), keys.flatten(0, 1).float())
-            if hide is not None:
-                scores = scores.masked_fill(hide[None, :, None], HIDDEN_SCORE)
-            loss, right = _child_loss(scores, target.flatten(), start)
-            total, out[f"right_zoom_{level}"] = total + loss, right
-        return {"zoom_loss": total} | out
+        square = (crop[:, None] * children + batch["fine_parent"]).flatten()
+        fine = head.keys(batch["fine_images"].flatten(0, 1), middle.flatten(0, 1)[square], top - 2)
+        first = batch["fine_square"] + crop[:, None] * squares
+        target = torch.where(batch["fine_square"] >= 0, first * children + batch["fine_child"], -1)
+        found.append((fine, square[:, None] + 0 * each, target, batch["fine_real"].flatten()[:, None] | (each < 0)))
+    levels = []
+    for number, (keys, above, target, real) in enumerate(found):
+        with exactly(columns.device):
+            scores = torch.einsum("bhk,nk->bnh", head.queries(columns, top - number), keys.flatten(0, 1).float())
+        above, real = (of_children.expand(keys.shape[:2]).flatten() for of_children in (above, real))
+        levels.append(LevelOfSquares(scores, above, target.flatten(), real))
+    return levels
 
 
-def _child_loss(scores: Tensor, target: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+def path_of_positions(levels: list[LevelOfSquares], batch: Batch) -> Tensor:
+    """The score of the path to each position of a batch: (B, crops * positions, headings)."""
+    root, middle = levels
+    children = middle.scores.shape[1] // len(batch["strips"])
+    crop = torch.arange(len(batch["strips"]), device=middle.scores.device)
+    cell = (crop[:, None] * children + batch["position_child"]).flatten()
+    return (root.scores[:, middle.above] + middle.scores)[:, cell]
+
+
+def zoom_losses(
+    head: ZoomHead, columns: Tensor, start: Tensor, batch: Batch, objective: str
+) -> tuple[dict[str, Tensor], list[LevelOfSquares]]:
+    """The loss of zooming, the share of right picks at each level, and the scores behind them.
+
+    Args:
+        head: The head.
+        columns: (B, n, column_width) of the photos.
+        start: (B,) azimuth bin of their left edges.
+        batch: From `RetrievalBatches`.
+        objective: One of `OBJECTIVES`.
+    """
+    levels = squares_of_batch(head, columns, batch)
+    children, total = head.config.branching**2, columns.new_zeros(()).float()
+    out: dict[str, Tensor] = {}
+    path: Tensor | None = None
+    for number, level in enumerate(levels):
+        name = head.config.zoom_levels - number
+        asked = level.target >= 0
+        scores, target, begin = level.scores[asked], level.target[asked], start[asked]
+        scores = scores.masked_fill(~level.real[None, :, None], HIDDEN_SCORE)
+        if objective == "tree":
+            path = level.scores if path is None else path[:, level.above] + level.scores
+            scores = path[asked].masked_fill(~level.real[None, :, None], HIDDEN_SCORE)
+        if not len(target):
+            continue
+        if objective == "siblings":
+            families = scores.reshape(len(scores), -1, children, scores.shape[2])
+            scores = families[torch.arange(len(target), device=target.device), target // children]
+            loss, right = _child_loss(scores, target % children, begin, SMOOTHING)
+        elif objective == "reject":
+            loss, right = _reject_loss(scores, target, begin, head.reject[head.row(name)], children, level.real)
+        else:
+            loss, right = _child_loss(scores, target, begin)
+        whole = name == head.config.zoom_lowest == 1
+        total = total + loss * (1.0 if objective != "tree" or whole else INNER)
+        out[f"right_zoom_{name}"] = right
+    return out | {"zoom_loss": total}, levels
+
+
+def _child_loss(scores: Tensor, target: Tensor, start: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
     """Cross-entropies over (B, N, headings) scores of N children, and the share of right answers with north known.
 
     One is over children and headings together: where the heading is summed out from the start, nothing says which
     heading to learn from. The others are what is asked for in the end: the child with the heading known, and unknown.
     """
-    asked = target >= 0
-    if not bool(asked.any()):
-        return scores.sum() * 0.0, scores.new_zeros(())
-    scores, target = scores[asked], target[asked]
-    heading = start[asked].round().long() % scores.shape[2]
+    heading = start.round().long() % scores.shape[2]
     known = scores[torch.arange(len(scores), device=scores.device), :, heading]
-    loss = functional.cross_entropy(scores.flatten(1), target * scores.shape[2] + heading)
-    loss = loss + 0.5 * functional.cross_entropy(known, target)
-    loss = loss + 0.5 * functional.cross_entropy(scores.logsumexp(2), target)
+    cross_entropy = partial(functional.cross_entropy, label_smoothing=smoothing)
+    loss = cross_entropy(scores.flatten(1), target * scores.shape[2] + heading)
+    loss = loss + 0.5 * cross_entropy(known, target) + 0.5 * cross_entropy(scores.logsumexp(2), target)
     return loss, (known.argmax(1) == target).float().mean().detach()
+
+
+def _reject_loss(
+    scores: Tensor, target: Tensor, start: Tensor, reject: Tensor, children: int, real: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the right child, or of "not in this square", for every square at every heading.
+
+    Wrong squares and headings count `REJECTED` times their mean.
+    """
+    rows, headings = torch.arange(len(scores), device=scores.device), scores.shape[2]
+    families = scores.reshape(len(scores), -1, children, headings)
+    heading, square = start.round().long() % headings, target // children
+    total = torch.logaddexp(families.logsumexp(2), reject)
+    right = scores[rows, target, heading] - total[rows, square, heading]
+    wrong = real[::children, None].expand_as(total).clone()
+    wrong[rows, square, heading] = False
+    share = ((reject - total) * wrong).sum((1, 2)) / wrong.sum((1, 2)).clamp_min(1)
+    # Only a few of the wrong squares are close calls, so their mean alone would be near nothing at once.
+    loss = -(right + REJECTED * share).mean()
+    normalised = (families - total[:, :, None]).flatten(1, 2)
+    return loss, (normalised[rows, :, heading].argmax(1) == target).float().mean().detach()
 
 
 class MatchLoss(nn.Module):
@@ -296,6 +401,16 @@ def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss:
     """
     if set(stage.heads) == {"match"}:
         return MatchLoss(model, stage)
+    if stage.zoom_objective not in OBJECTIVES:
+        raise TiercelError(
+            f"stage '{stage.name}' has the zoom objective '{stage.zoom_objective}': "
+            f"choose from {', '.join(OBJECTIVES)}."
+        )
+    if (stage.zoom_objective == "reject") != model.config.zoom_reject and model.zoom is not None:
+        raise TiercelError(
+            f"stage '{stage.name}': the zoom objective 'reject' and the model's zoom_reject go together: "
+            "set both or none."
+        )
     if stage.heads and set(stage.heads) <= {"retrieval", "zoom"}:
         return RetrievalLoss(model, stage)
     raise TiercelError(

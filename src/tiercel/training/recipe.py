@@ -43,7 +43,8 @@ class Stage:
         heads: ``[retrieval]``, ``[zoom]``, both (they share a photo encoder), or ``[match]``.
         steps: Optimiser steps.
         start_from: Stage, trained before, whose weights this one starts from: the same head's, or its encoders' if
-            this one's head is another.
+            this one's head is another; or ``bundled`` for the weights that come with tiercel.
+        start_parts: Parts of those weights to start from, such as ``[photo, retrieval.encoder]``; all if left out.
         frozen: Parts of the model that stay as they are, such as ``[photo]``.
         cities_per_step: Different cities in a batch.
         crops_per_city: Map crops from each of them.
@@ -65,6 +66,10 @@ class Stage:
         weight_decay: AdamW's.
         clip: Greatest gradient norm.
         zoom_loss: Weight of the zoom head's loss.
+        zoom_objective: What zooming is trained for: ``siblings`` (the right child among the children of each square on
+            the way, as published), ``branches`` (the right child among those of all squares of the batch, level by
+            level), ``reject`` (the right child or "not in this square", for all squares) or ``tree`` (the right path
+            among all paths of the batch by their summed scores, its beginnings too).
         land_cover_loss: Weight of naming what lies where, from the map and from the photo (retrieval and match).
     """
 
@@ -72,6 +77,7 @@ class Stage:
     heads: tuple[str, ...]
     steps: int
     start_from: str = ""
+    start_parts: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     cities_per_step: int = 2
     crops_per_city: int = 2
@@ -92,6 +98,7 @@ class Stage:
     weight_decay: float = 0.02
     clip: float = 5.0
     zoom_loss: float = 0.3
+    zoom_objective: str = "branches"
     land_cover_loss: float = 0.0
 
 
