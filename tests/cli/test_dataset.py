@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from tests.datasets.curation.town import place, walk, write_map
 from tests.datasets.mapillary.server import TOKEN, Mapillary, image
+from tiercel.datasets.justzoomin import JustZoomIn
 
 Run = Callable[..., Result]
 BOX = "13.361,52.501,13.379,52.509"
@@ -63,7 +65,93 @@ def test_mapillary_mistakes_are_one_sentence(
     assert result.stderr.startswith(complaint) and result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", ["mapillary"])
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map and photos."""
+    folder = tmp_path_factory.mktemp("town")
+    walk(folder / "photos", 10)
+    (folder / "photos" / "broken.jpg").write_bytes(b"no photo")
+    write_map(folder)
+    return folder
+
+
+def test_build_makes_a_benchmark_and_says_what_became_of_the_photos(tiercel: Run, town: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    options = ("--map", town / "town.tif", "-o", out, "--leaf", 40, "--block", 60, "--workers", 1)
+    result = tiercel("dataset", "build", "--photos", town / "photos", *options)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[:2] == [f"{out}: 10 of 11 photos kept", "  dropped      1  unreadable"]
+    assert "640 m square of 256 cells of 40 m, 10 with photos" in lines[3]
+    assert str(out / "curation" / "contact_sheet.jpg") in lines[4]
+    assert "name it with --photo-licence" in result.stderr
+    again = tiercel("dataset", "build", "--photos", town / "photos", *options)
+    assert (again.exit_code, again.stdout) == (2, "") and "--overwrite" in again.stderr
+
+
+def test_what_mapillary_gave_is_built_as_it_lies(tiercel: Run, town: Path, tmp_path: Path) -> None:
+    images = [image(index, *reversed(place(100 + 40 * index, 250))) for index in range(9)]
+    images[4] |= {"is_pano": True, "camera_type": "spherical", "camera_parameters": [1.0, 0.0, 0.0]}
+    for index, one in enumerate(images):
+        one["computed_geometry"] = {"type": "Point", "coordinates": [*reversed(place(100 + 40 * index, 255))]}
+    api = Mapillary(images)
+    try:
+        longitude, latitude = images[0]["geometry"]["coordinates"]
+        box = f"{longitude - 0.001},{latitude - 0.001},{longitude + 0.009},{latitude + 0.001}"
+        common = ("--token", TOKEN, "-o", tmp_path / "photos", "--api", api.url, "--rate", 500)
+        assert tiercel("dataset", "mapillary", "--bbox", box, *common).exit_code == 0
+    finally:
+        api.shutdown()
+        api.server_close()
+    keep = ("--blur", 1, "--obstructed", 1, "--indoors", 1, "--duplicates", 0, "--split", "random", "--workers", 1)
+    options = ("--map", town / "town.tif", "-o", tmp_path / "mine", "--leaf", 40, *keep)
+    result = tiercel("dataset", "build", "--photos", tmp_path / "photos", *options)
+    # The server has one picture for all of them, and equal files count as one photo unless duplicates are kept.
+    assert result.exit_code == 0 and "9 of 9 photos kept" in result.stdout and result.stderr == ""
+    data = JustZoomIn.open(tmp_path / "mine")
+    samples = {sample.image_id: sample for split in ("train", "val") for sample in data.samples(split)}
+    assert samples.keys() == {one["id"] for one in images}
+    for index, one in enumerate(images):
+        sample, note = samples[one["id"]], data.photo_notes[one["id"]]
+        assert (sample.latitude, sample.longitude) == pytest.approx(place(100 + 40 * index, 255))
+        assert sample.drive == "drive0" and note["licence"] == "CC BY-SA 4.0"
+        assert note["attribution"] == f"walker{index % 3} on Mapillary, CC BY-SA 4.0"
+        assert note["how"] == ("straightened" if index != 4 else "copied") and float(note["heading"]) == 12.5
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--photos", "{town}/none"), "Error: {town}/none is no folder"),
+        ((), "Error: There are no photos to choose from: give a folder with --photos or a table with --csv."),
+        (("--csv", "{town}/none.csv"), "Error: {town}/none.csv cannot be read (No such file or directory)"),
+        (("--photos", "{town}/photos", "--centre", "north"), "Error: --centre 'north' is no place"),
+        (("--photos", "{town}/photos", "--dark", "2"), "Error: None of 11 photos can be used (10 dark, 1 unreadable"),
+    ],
+)
+def test_build_mistakes_are_one_sentence(
+    tiercel: Run, town: Path, tmp_path: Path, options: tuple[str, ...], complaint: str
+) -> None:
+    given = [option.replace("{town}", str(town)) for option in options]
+    result = tiercel("dataset", "build", "--map", town / "town.tif", "-o", tmp_path / "mine", "--workers", 1, *given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(complaint.replace("{town}", str(town))) and result.stderr.count("\n") == 1
+
+
+def test_a_stopped_build_says_how_to_go_on(
+    tiercel: Run, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tiercel.datasets.curation.build.write_pyramid", stop)
+    arguments = ("dataset", "build", "--photos", town / "photos", "--map", town / "town.tif", "-o", tmp_path / "mine")
+    result = tiercel(*arguments, "--workers", 1)
+    assert (result.exit_code, result.stderr) == (130, "Stopped; run the same command again to go on.\n")
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("verb", ["build", "mapillary"])
 def test_help_has_an_example(tiercel: Run, verb: str) -> None:
     shown = tiercel("dataset", verb, "--help")
     assert shown.exit_code == 0 and f"tiercel dataset {verb}" in shown.stdout.split("Example", 1)[1]

@@ -19,15 +19,16 @@ TOKEN = "MLY|1234|secret"
 SIDE = 0.01
 
 
-def jpeg(seed: int) -> bytes:
+def jpeg(height: int, width: int) -> bytes:
     """A small photo."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
-PHOTO = jpeg(0)
+PHOTO = jpeg(48, 64)
+PANORAMA = jpeg(48, 96)
 
 
 def image(number: int, longitude: float, latitude: float, **more: Any) -> dict[str, Any]:
@@ -127,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.headers["Authorization"] != f"OAuth {TOKEN}":
             self.error(401, 190, f"Invalid OAuth access token {self.headers['Authorization']}")
         elif status >= 400:
-            self.error(status, 2, "Service temporarily unavailable")
+            self.error(status, 2, "forbidden" if status == 403 else "Service temporarily unavailable")
         elif parts.path == "/images":
             self.search(query, status)
         else:
@@ -174,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif status >= 400:
             self.error(status, 0, "busy")
         else:
-            self.send(PHOTO, status)
+            panorama = any(one["id"] == number and one["is_pano"] for one in self.server.images)
+            self.send(PANORAMA if panorama else PHOTO, status)
 
     def error(self, status: int, code: int, message: str) -> None:
         body = json.dumps({"error": {"message": message, "type": "OAuthException", "code": code}}).encode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,30 +129,6 @@ def test_passing_trouble_is_overcome(start: Start, tmp_path: Path, trouble: list
     server.trouble.status[where] = [*trouble]
     assert get(server, tmp_path).new == 3
     assert (tmp_path / "1000001.jpg").read_bytes() == PHOTO and not list(tmp_path.glob(".*"))
-
-
-def test_the_wait_that_the_server_asks_for_is_kept(start: Start, tmp_path: Path) -> None:
-    server = start(street(1))
-    server.trouble.status["/images"] = [429]
-    server.trouble.retry_after = "1"
-    began = time.monotonic()
-    get(server, tmp_path)
-    assert time.monotonic() - began >= 1.0
-
-
-def test_a_wait_of_hours_is_left_to_the_user(start: Start, tmp_path: Path) -> None:
-    server = start(street(1))
-    server.trouble.status["/images"] = [429]
-    server.trouble.retry_after = "7200"
-    with pytest.raises(TiercelError, match=r"asks to wait for 120 minutes .* run the same command again then"):
-        get(server, tmp_path)
-
-
-def test_the_rate_is_kept(start: Start, tmp_path: Path) -> None:
-    server = start(street(8))
-    get(server, tmp_path, patience=Patience(1.0, 2, 0.01, rate=50.0))
-    times = sorted(server.times)
-    assert len(times) == 10 and times[-1] - times[0] >= 0.17
 
 
 def test_an_expired_address_is_asked_for_anew(start: Start, tmp_path: Path) -> None:
