@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -87,6 +88,15 @@ def test_build_makes_a_benchmark_and_says_what_became_of_the_photos(tiercel: Run
     assert "name it with --photo-licence" in result.stderr
     again = tiercel("dataset", "build", "--photos", town / "photos", *options)
     assert (again.exit_code, again.stdout) == (2, "") and "--overwrite" in again.stderr
+
+
+def test_a_square_that_is_much_too_large_comes_with_a_better_leaf(tiercel: Run, town: Path, tmp_path: Path) -> None:
+    options = ("--map", town / "town.tif", "--photos", town / "photos", "--split", "random", "--workers", 1)
+    result = tiercel("dataset", "build", *options, "-o", tmp_path / "wide", "--leaf", 60)
+    leaf = re.search(r"The map shows \d+% of the square; --leaf (\d+) would make one of \d+ m around", result.stderr)
+    assert "960 m square" in result.stdout and leaf is not None
+    better = tiercel("dataset", "build", *options, "-o", tmp_path / "fitting", "--leaf", leaf[1])
+    assert "10 of 11 photos kept" in better.stdout and "The map shows" not in better.stderr
 
 
 def test_what_mapillary_gave_is_built_as_it_lies(tiercel: Run, town: Path, tmp_path: Path) -> None:

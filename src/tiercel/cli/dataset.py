@@ -135,10 +135,11 @@ def _tell(folder: Path, report: dict[str, Any]) -> None:
         f"  {side:g} m square of {cells:,} cells of {report['leaf_m']:g} m, {report['occupied_leaves']:,} with photos"
     )
     print(f"  look at {folder / 'curation' / 'contact_sheet.jpg'} and {folder / 'curation' / 'coverage_map.jpg'}")
-    if report["map"]["covered"] < 0.5:
+    leaf = math.ceil(report["reach_m"] / 4 ** report["square"]["depth"])
+    if report["map"]["covered"] < 0.5 and leaf < report["leaf_m"]:
         say(
-            f"The map shows {report['map']['covered']:.0%} of the square: another --leaf or --depth may fit it better, "
-            "such as --leaf 20 --depth 3 for 1,280 m."
+            f"The map shows {report['map']['covered']:.0%} of the square; --leaf {leaf} would make one of "
+            f"{leaf * 4 ** report['square']['depth']:,} m around the photos."
         )
     if report["licences"].get("not stated"):
         say("Not all photos say under which licence they are: name it with --photo-licence before you pass them on.")

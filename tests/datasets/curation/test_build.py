@@ -96,8 +96,8 @@ def test_a_simulated_city_comes_back_with_its_labels(tmp_path: Path) -> None:
     everything_stays = Thresholds(blur=1, brightness=0, obstruction=1, sky=1, ceiling=1)
     choices = Choices(leaf=20.0, thresholds=everything_stays, validation=0.0)
     build_dataset(
-        tmp_path / "mine", tmp_path / "city" / "city.tif", photos=tmp_path / "city" / "photos", choices=choices
-    )
+        tmp_path / "mine", tmp_path / "city" / "city.tif", photos=tmp_path / "city", choices=choices
+    )  # by the table that lies there
     data = JustZoomIn.open(tmp_path / "mine")
     assert (data.branching, data.depth, data.side_m) == (4, 2, 320.0)
     truth = {sample.file.stem: sample for sample in samples}
@@ -265,6 +265,8 @@ def test_bad_input_is_one_sentence(tmp_path: Path, town: Path) -> None:
         build(tmp_path, town)
     with pytest.raises(TiercelError, match=r"does not exist; check the path of the map"):
         build(tmp_path, tmp_path / "none.tif")
+    with pytest.raises(TiercelError, match="lies among the photos and would become one of them"):
+        build_dataset(tmp_path / "photos" / "mine", town, photos=tmp_path / "photos")
     assert not (tmp_path / "mine").exists()
     take(tmp_path / "photos" / "c.jpg", street(3), 200, 250)
     with pytest.raises(TiercelError, match="too close together for blocks of 60 m: give a smaller --block"):

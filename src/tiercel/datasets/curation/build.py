@@ -105,6 +105,8 @@ def build_dataset(
     """
     out, choices = Path(out), choices or Choices()
     _check_out(out, overwrite)
+    if photos is not None and out.resolve().is_relative_to(Path(photos).resolve()):
+        raise TiercelError(f"{out} lies among the photos and would become one of them: choose a folder elsewhere.")
     listed = list_photos(Path(photos) if photos is not None else None, Path(table) if table is not None else None)
     work = out.with_name(out.name + _PARTIAL)
     with open_map(map_source, crs=crs) as basemap:
@@ -266,6 +268,7 @@ class _Run:
             "square": division.model_dump(),
             "leaf_m": division.side_m / division.branching**division.depth,
             "occupied_leaves": len(leaves),
+            "reach_m": round(ground.reach(latitude, longitude, choices.leaf), 1),
             "map": {"source": self.basemap.source, "metres_per_pixel": round(self.basemap.resolution, 4)},
             "licences": Counter(_licence(fate, choices) or "not stated" for fate in kept),
             "choices": asdict(choices),

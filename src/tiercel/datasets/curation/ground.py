@@ -139,6 +139,12 @@ def choose_division(
     )  # fmt: skip
 
 
+def reach(latitude: Doubles, longitude: Doubles, leaf: float) -> float:
+    """Side of the smallest square that holds photos with a leaf around them, metres."""
+    x, y = _metres((float(latitude.mean()), float(longitude.mean())), latitude, longitude)
+    return max(float(np.ptp(x)), float(np.ptp(y))) + 2 * leaf
+
+
 def _fewest_picks(reach: float, leaf: float) -> int:
     for depth in range(1, MOST_DEPTH + 1):
         if leaf * BRANCHING**depth >= reach:
