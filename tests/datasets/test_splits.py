@@ -7,7 +7,7 @@ import pytest
 
 from tests.datasets.benchmark import write_benchmark
 from tiercel.datasets.justzoomin import JustZoomIn, ZoomSample
-from tiercel.datasets.splits import block_disjoint, everything, published, random_split, sequence_disjoint
+from tiercel.datasets.splits import block_disjoint, everything, random_split, sequence_disjoint
 from tiercel.errors import TiercelError
 from tiercel.geo.sphere import haversine_m
 
@@ -36,7 +36,7 @@ def nearest_m(one: tuple[ZoomSample, ...], other: tuple[ZoomSample, ...]) -> flo
 
 
 def test_the_published_split_is_that_of_the_tables(data) -> None:
-    split = published(data)
+    split = random_split(data)
     assert [s.image_id for s in split.train] == [f"p{i}" for i in range(100)] and len(split.val) == 20
     assert len(everything(data).val) == 120 and everything(data).train == ()
 
@@ -56,7 +56,7 @@ def test_no_photo_is_on_both_sides_and_none_is_lost(data, splitter) -> None:
 
 
 def test_a_random_split_leaves_neighbours_on_both_sides(data) -> None:
-    split = random_split(data, share=0.2)
+    split = random_split(data, 0, 0.2)
     assert len(split.val) == 24 and nearest_m(split.train, split.val) < 10
 
 

@@ -126,6 +126,8 @@ def test_every_protocol_has_its_name_in_the_rows(place, town, protocol, monkeypa
     rows, _, lines = evaluated(place, town, protocol=protocol, photos=2)
     assert {name.split("/")[2] for name in rows} == {f"town-{protocol}"}
     assert PROTOCOLS[protocol].words in lines[0]
+    rows, _, _ = evaluated(place, town, protocol=protocol, photos=2, seed=3)
+    assert {name.split("/")[2] for name in rows} == {f"town-{protocol}-seed3"}
 
 
 def test_broken_and_missing_photos_are_counted_and_listed(place, town, monkeypatch) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tiercel.cli.terminal import say
+from tiercel.errors import TiercelError
 
 
 def evaluate(
@@ -16,7 +17,10 @@ def evaluate(
     ] = "bundled",
     seeds: Annotated[
         list[int] | None,
-        typer.Option("--seed", help="Seed of a city to measure on, instead of the protocol's; may be repeated."),
+        typer.Option(
+            "--seed",
+            help="Seed of a city to measure on, instead of the protocol's; may be repeated. With --data: of the split.",
+        ),
     ] = None,
     photos: Annotated[
         int | None, typer.Option(min=1, help="Photos of each kind in each city, instead of the protocol's.")
@@ -69,7 +73,9 @@ def evaluate(
 
     out = out or Path("results") / ("locate.json" if data is None else "benchmark.json")
     if data is not None:
-        _evaluate_benchmark(data, model, protocol, gallery, photos, north, out, page)
+        if seeds is not None and len(seeds) > 1:
+            raise TiercelError("A benchmark is split by one seed: give --seed once with --data.")
+        _evaluate_benchmark(data, model, protocol, gallery, seeds[0] if seeds else None, photos, north, out, page)
         return
     evaluate_model(model, seeds=seeds, photos=photos, out=out, report=say)
     tables = render(out)
@@ -81,7 +87,15 @@ def evaluate(
 
 
 def _evaluate_benchmark(
-    data: Path, model: str, protocol: str, gallery: str, photos: int | None, north: bool, out: Path, page: Path | None
+    data: Path,
+    model: str,
+    protocol: str,
+    gallery: str,
+    seed: int | None,
+    photos: int | None,
+    north: bool,
+    out: Path,
+    page: Path | None,
 ) -> None:
     """As `evaluate`, on a benchmark; photos that cannot be read are told of at the end."""
     from rich.console import Console
@@ -92,8 +106,8 @@ def _evaluate_benchmark(
 
     with progress("Locating photos") as bar:
         rows, problems = evaluate_benchmark(
-            data, model, protocol=protocol, gallery=gallery, photos=photos, north=north, out=out, report=say,
-            progress=bar,
+            data, model, protocol=protocol, gallery=gallery, seed=seed, photos=photos, north=north, out=out,
+            report=say, progress=bar,
         )  # fmt: skip
     tables = render_benchmark(rows)
     if page:

@@ -39,24 +39,25 @@ class Split:
     left_out: tuple[ZoomSample, ...] = ()
 
 
-def published(data: JustZoomIn) -> Split:
-    """The split of the benchmark's own tables."""
-    return Split(tuple(data.samples("train")), tuple(data.samples("val")))
+Splitter = Callable[[JustZoomIn, int | None], Split]
+"""Divides the photos of a benchmark; the seed says how, where there is a choice."""
 
 
-def everything(data: JustZoomIn) -> Split:
-    """All photos are asked for: for models that were trained elsewhere."""
+def everything(data: JustZoomIn, seed: int | None = None) -> Split:
+    """All photos are asked for, whatever the seed: for models that were trained elsewhere."""
     return Split((), _all(data))
 
 
-def random_split(data: JustZoomIn, seed: int = 0, share: float = SHARE) -> Split:
-    """The published rule drawn anew: photo by photo, whatever its neighbours do.
+def random_split(data: JustZoomIn, seed: int | None = None, share: float = SHARE) -> Split:
+    """Photo by photo, whatever its neighbours do, as published.
 
     Args:
-        data: The benchmark, of which both tables are taken together.
-        seed: Of the draw.
-        share: Of the photos that are asked for.
+        data: The benchmark.
+        seed: Of a draw from both tables together; None for the split of the tables as they stand.
+        share: Of the photos that are asked for, where they are drawn.
     """
+    if seed is None:
+        return Split(tuple(data.samples("train")), tuple(data.samples("val")))
     samples = _all(data)
     order = np.random.default_rng(seed).permutation(len(samples))
     asked = np.zeros(len(samples), np.bool_)
@@ -64,12 +65,12 @@ def random_split(data: JustZoomIn, seed: int = 0, share: float = SHARE) -> Split
     return _divided(samples, asked, ~asked)
 
 
-def sequence_disjoint(data: JustZoomIn, seed: int = 0, share: float = SHARE) -> Split:
+def sequence_disjoint(data: JustZoomIn, seed: int | None = None, share: float = SHARE) -> Split:
     """Whole drives are asked for, until they hold the share of the photos.
 
     Args:
         data: The benchmark, of which both tables are taken together.
-        seed: Of the draw.
+        seed: Of the draw, None for 0.
         share: Of the photos that are asked for.
 
     Raises:
@@ -90,13 +91,17 @@ def sequence_disjoint(data: JustZoomIn, seed: int = 0, share: float = SHARE) -> 
 
 
 def block_disjoint(
-    data: JustZoomIn, seed: int = 0, share: float = SHARE, block_m: float = BLOCK_M, buffer_m: float = BUFFER_M
+    data: JustZoomIn,
+    seed: int | None = None,
+    share: float = SHARE,
+    block_m: float = BLOCK_M,
+    buffer_m: float = BUFFER_M,
 ) -> Split:
     """Square blocks of ground are asked for; photos just outside them are left out.
 
     Args:
         data: The benchmark, of which both tables are taken together.
-        seed: Of the draw.
+        seed: Of the draw, None for 0.
         share: Of the photos that are asked for.
         block_m: Side of a block, metres.
         buffer_m: No photo that trains is closer than this to one that is asked for, metres; at most a block's side.
@@ -121,9 +126,6 @@ def block_disjoint(
     return _divided(samples, asked, ~near)
 
 
-Splitter = Callable[[JustZoomIn], Split]
-
-
 def _all(data: JustZoomIn) -> tuple[ZoomSample, ...]:
     return (*data.samples("train"), *data.samples("val"))
 
@@ -135,10 +137,10 @@ def _divided(samples: Sequence[ZoomSample], asked: NDArray[np.bool_], trains: ND
     return Split(train, val, tuple(sample for sample, chosen in zip(samples, neither, strict=True) if chosen))
 
 
-def _drawn(groups: NDArray[np.generic], count: int, seed: int, share: float) -> NDArray[np.bool_]:
+def _drawn(groups: NDArray[np.generic], count: int, seed: int | None, share: float) -> NDArray[np.bool_]:
     """Which members belong to groups drawn one by one until they hold the share, at least one."""
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(sizes))
+    order = np.random.default_rng(seed or 0).permutation(len(sizes))
     enough = int(np.searchsorted(np.cumsum(sizes[order]), share * count)) + 1
     return np.isin(group, order[:enough])
 

@@ -22,7 +22,7 @@ from tiercel.datasets.splits import (
     Splitter,
     block_disjoint,
     everything,
-    published,
+    random_split,
     sequence_disjoint,
 )
 from tiercel.errors import TiercelError
@@ -63,7 +63,7 @@ class BenchmarkProtocol:
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        BenchmarkProtocol("random", published, "the random split of the benchmark's own tables, as published"),
+        BenchmarkProtocol("random", random_split, "a random tenth of the photos, as published"),
         BenchmarkProtocol("sequence_disjoint", sequence_disjoint, "whole drives that train nothing"),
         BenchmarkProtocol("block_disjoint", block_disjoint, "blocks of 500 m, 100 m or more from all that trains"),
         BenchmarkProtocol("every_photo", everything, "every photo, for models that were trained elsewhere"),
@@ -77,6 +77,7 @@ def evaluate_benchmark(
     *,
     protocol: str = "random",
     gallery: str = "all",
+    seed: int | None = None,
     photos: int | None = None,
     north: bool = False,
     out: Path | str | None = "results/benchmark.json",
@@ -93,6 +94,7 @@ def evaluate_benchmark(
         model: ``bundled``, a checkpoint folder, or a Hugging Face id.
         protocol: Name of one of `PROTOCOLS`.
         gallery: "all" leaves of the map may be answered, or only those "occupied" by a photo of either split.
+        seed: Of the split, where it is drawn; None for the first draw, and for the benchmark's own tables if random.
         photos: At most so many photos, drawn evenly.
         north: Whether methods are told the headings that photos carry.
         out: File of rows to write; None for none.
@@ -109,7 +111,7 @@ def evaluate_benchmark(
     _check_name("protocol", protocol, PROTOCOLS)
     _check_name("gallery", gallery, GALLERIES)
     data = JustZoomIn.open(folder)
-    split = PROTOCOLS[protocol].split(data)
+    split = PROTOCOLS[protocol].split(data, seed)
     asked = _some(split.val, photos)
     report(f"{data.name}: {len(asked)} photos, {PROTOCOLS[protocol].words}; {gallery} leaves")
     locator = prepare(data, load_model(model), Path(work))
@@ -132,9 +134,11 @@ def evaluate_benchmark(
             progress(done, len(asked))
     if not queries:
         raise TiercelError(f"None of the {len(asked)} photos asked for in {data.folder} can be read; see `check`.")
-    area = f"{data.name}-{protocol}" + ("" if gallery == "all" else f"-{gallery}")
+    area = f"{data.name}-{protocol}" + (f"-{gallery}" if gallery != "all" else "")
+    area += f"-seed{seed}" if seed is not None else ""
     command = f"tiercel evaluate --data {folder} --protocol {protocol} --gallery {gallery} --model {model}"
-    command += f" --photos {photos}" * (photos is not None) + " --north" * north
+    command += f" --photos {photos}" if photos is not None else ""
+    command += (" --north" if north else "") + (f" --seed {seed}" if seed is not None else "")
     rows = list(_rows(data, queries, area, command, locator, occupied if gallery == "occupied" else None))
     if out is not None:
         write_rows(Path(out), rows)
