@@ -98,12 +98,12 @@ class Analysis:
         return zoom_policy(self.locator.atlas, self.photo, None if self._zooms_to_the_end else self.poses)
 
     @cached_property
-    def zoom_weighed(self) -> LevelScores:
+    def zoom_weighed(self) -> Policy:
         """As `zoom`, but with the zoom head's part weighed against retrieval's, where retrieval makes the last pick."""
         return self.zoom if self._zooms_to_the_end else self._together
 
     @cached_property
-    def _together(self) -> LevelScores:
+    def _together(self) -> Policy:
         """Retrieval's poses, and the zoom head's scores with the weight they deserve beside them."""
         return zoom_policy(self.locator.atlas, self.photo, self.poses, self.calibration.zoom_weight)
 
