@@ -5,6 +5,7 @@ import pytest
 from tests.models.tiny import tiny_config
 from tiercel.errors import TiercelError
 from tiercel.models import Calibration, ModelConfig, RegionFit
+from tiercel.models.config import DecoderConfig
 
 
 def test_round_trip(tmp_path) -> None:
@@ -95,3 +96,19 @@ def test_an_unknown_calibration_number() -> None:
 def test_another_format() -> None:
     with pytest.raises(TiercelError, match="another format"):
         ModelConfig.from_dict({"format": 99})
+
+
+def test_a_decoder_stands_alone_and_has_the_published_sizes() -> None:
+    assert ModelConfig(heads=("decoder",)).decoder == DecoderConfig()
+    assert ModelConfig(decoder=DecoderConfig()).decoder is None
+    with pytest.raises(TiercelError, match=r"heads \['zoom', 'decoder'\]: 'decoder' stands alone"):
+        ModelConfig(heads=("zoom", "decoder"))
+
+
+def test_a_decoder_survives_json_and_any_grid(tmp_path) -> None:
+    config = ModelConfig.of_decoder(DecoderConfig(grid=3, channels=(1, 2, 3)), leaf_m=10.0)
+    config.save(tmp_path / "config.json")
+    assert ModelConfig.load(tmp_path / "config.json") == config
+    assert config.on_grid(7.3).leaf_m == 7.3
+    with pytest.raises(TiercelError, match=r"decoder, has unknown settings \(size\)"):
+        ModelConfig.from_dict({"decoder": {"size": 3}})

@@ -160,7 +160,13 @@ class ModelConfig:
     decoder: DecoderConfig | None = None
 
     def __post_init__(self) -> None:
-        """Fills in the published sizes."""
+        """Fills in the published sizes.
+
+        Raises:
+            TiercelError: the head ``decoder`` is not alone.
+        """
+        if "decoder" in self.heads and len(self.heads) > 1:
+            raise TiercelError(f"model {self.name} has heads {list(self.heads)}: 'decoder' stands alone.")
         if "decoder" in self.heads and self.decoder is None:
             object.__setattr__(self, "decoder", DecoderConfig())
         elif "decoder" not in self.heads and self.decoder is not None:

@@ -230,7 +230,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         if cities.validation and (done % validate_every == 0 or done == stage.steps):
             values = _validate(prepared, watch, accelerator)
             if isinstance(loss_module, DecoderLoss) and isinstance(cities.validation, ZoomPhotos):
-                values |= loss_module.measure(cities.validation)
+                with accelerator.autocast():
+                    values |= loss_module.measure(cities.validation)
             report(f"{stage.name} {done}/{stage.steps} validation: {log.write_validation(done, values)}")
             if stage.keep_best and accelerator.is_main_process:
                 best = _keep_better(folder / BEST, model, _named(values, stage), best)
