@@ -14,7 +14,7 @@ from tiercel.errors import TiercelError
 def evaluate(
     recipe: Annotated[
         Path | None,
-        typer.Argument(metavar="[RECIPE]", help="YAML file that says what is measured, instead of the options."),
+        typer.Argument(metavar="RECIPE", help="YAML file that says what is measured, instead of the options."),
     ] = None,
     model: Annotated[
         str, typer.Option(help="Model: 'bundled', a checkpoint folder, or a Hugging Face id.")
