@@ -26,7 +26,7 @@ from tiercel.datasets.splits import (
     sequence_disjoint,
 )
 from tiercel.errors import TiercelError
-from tiercel.evaluation.evaluate import RADII_M
+from tiercel.evaluation.evaluate import METHODS, RADII_M
 from tiercel.evaluation.metrics import Measured, median, recall_within
 from tiercel.evaluation.results import Row, machine, write_rows
 from tiercel.geo import Square
@@ -254,7 +254,7 @@ def _rows(
         picks = np.array([sample.actions for sample, _ in asked])
         for metric, share in chance(data, truth, picks, gallery).items():
             yield row(metric, query, "chance", "%", share)
-        for method in asked[0][1]:
+        for method in (name for name in METHODS if name in asked[0][1]):
             places = np.array([found[method] for _, found in asked])
             answered = np.stack(frame.to_wgs84(places[:, 0], places[:, 1]), 1)
             cells = published_actions(answered[:, 0], answered[:, 1], data.division)
