@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export NUMBA_CACHE_DIR := $(CURDIR)/.numba
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test nightly lint bench reproduce pictures results clean
+.PHONY: demo test nightly lint bench reproduce pictures calibrate results clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -30,9 +30,15 @@ lint: $(INSTALLED)
 reproduce: $(INSTALLED)
 	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 $(BIN)/tiercel train recipes/compact.yaml -o runs/compact --resume
 
+# Fits the bundled model's calibration numbers on validation cities: after training, before `results`.
+calibrate: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tiercel.evaluation.calibrate src/tiercel/weights/compact --jobs $(JOBS)
+
 # Measures the bundled model, and renders the tables from what was measured.
 results: $(INSTALLED)
-	$(BIN)/tiercel evaluate -o results/locate.json --page docs/results.md --card src/tiercel/weights/compact/README.md
+	$(BIN)/tiercel evaluate --jobs $(JOBS) -o results/locate.json --calibration results/calibration.json \
+		--page docs/results.md --card src/tiercel/weights/compact/README.md
+	$(BIN)/python -m tiercel.evaluation.diagram results/calibration.json docs/pictures/reliability.png
 
 # The pictures of the README.
 pictures: $(INSTALLED)
@@ -41,6 +47,7 @@ pictures: $(INSTALLED)
 # How fast each part is on this machine.
 bench: $(INSTALLED)
 	$(BIN)/python -m tiercel.demo.speed results/speed.json
+	$(BIN)/python -m tiercel.evaluation.zoom_speed results/zoom_speed.json
 
 clean:
 	rm -rf $(VENV) .numba .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

@@ -10,8 +10,9 @@ from tiercel.atlas import Atlas
 from tiercel.errors import TiercelError
 from tiercel.geo import Square
 from tiercel.locate import Analysis, Locator, Prior
-from tiercel.models import Model, save_model
+from tiercel.models import Model, RegionFit, save_model
 from tiercel.photos import Photo
+from tiercel.search.disc import KNOTS
 
 X, Y, HEADING = WEST + 145.0, NORTH - 207.0, 303.75
 
@@ -108,6 +109,47 @@ def test_poses_are_looked_for_in_the_likeliest_leaves(locator) -> None:
     best = found.matches.leaves
     assert len(best) == found.calibration.candidates
     assert np.array_equal(best, found.final.top(len(best))[0])
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_regions_use_what_was_fitted_for_the_method_and_the_kind_of_query(locator, told) -> None:
+    found = analysis(locator, told)
+    assert found.kind == ("photo_north" if told else "photo")
+    raw = found.region("match")
+    assert raw.radius(0.5) == pytest.approx(found.final.radius(0.5, raw.disc.around))
+    shares = tuple(np.linspace(0.04, 0.4, len(KNOTS)).tolist())
+    fits = {f"match/{found.kind}": RegionFit(0.4, shares), "match/panorama": RegionFit(99.0)}
+    found.calibration = dataclasses.replace(found.calibration, regions=fits)
+    fitted = found.region("match")
+    assert fitted.radius(0.5) < 0.4 < 2 < raw.radius(0.5)  # metres: the match's error, not a leaf's half
+    assert fitted.mass_within(fitted.radius(0.9)) == pytest.approx(0.9, abs=1e-5)
+    assert found.region("match", calibrated=False).radius(0.9) == raw.radius(0.9)
+    assert found.region("global").radius(0.9) == pytest.approx(found.zoom_global.radius(0.9))
+    fix = locator.fix(found, "photo")
+    assert (fix.radius_50_m, fix.radius_90_m) == (fitted.radius(0.5), fitted.radius(0.9))
+
+
+def test_panoramas_are_told_from_photos_by_how_wide_they_are(locator) -> None:
+    for photo, kind in (
+        (Photo.from_array(panorama_of_scene(0), panorama=True, field_of_view=360.0), "panorama"),
+        (Photo.from_array(panorama_of_scene(0), panorama=True, field_of_view=360.0, heading=10.0), "panorama_north"),
+        (Photo.from_array(photo_of_scene(0, 75.0), panorama=False, field_of_view=75.0), "photo"),
+        (Photo.from_array(photo_of_scene(0, 75.0), panorama=False, field_of_view=75.0, heading=359.0), "photo_north"),
+    ):
+        assert locator.analyse(photo).kind == kind
+
+
+def test_temperatures_change_what_zooming_claims_and_not_what_it_picks(locator) -> None:
+    plain, tempered = analysis(locator), analysis(locator)
+    tempered.calibration = dataclasses.replace(
+        tempered.calibration, sibling_temperatures=(2.0, 3.0), global_temperature=4.0
+    )
+    assert tempered.zoom_greedy.leaves.tolist() == plain.zoom_greedy.leaves.tolist()
+    assert tempered.zoom_greedy.log_probability[0] != plain.zoom_greedy.log_probability[0]
+    assert tempered.zoom_global.best == plain.zoom_global.best
+    expected = plain.zoom_global.tempered(4.0).probability
+    assert tempered.zoom_global.probability == pytest.approx(expected, abs=1e-5)
+    assert tempered.final.probability == pytest.approx(plain.final.probability)
 
 
 def test_a_prior_narrows(locator, atlas) -> None:

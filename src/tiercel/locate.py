@@ -14,15 +14,30 @@ from tiercel.atlas import Atlas
 from tiercel.fix import Candidate, Fix
 from tiercel.geo import Square
 from tiercel.maps import Basemap
-from tiercel.models import Model, PhotoFeatures, load_model
+from tiercel.models import Model, PhotoFeatures, RegionFit, load_model
+from tiercel.models.model import polar_columns
 from tiercel.photos import Photo
-from tiercel.search import Descent, LevelScores, Posterior, best_first, greedy, posterior, zoom_steps
+from tiercel.search import (
+    Descent,
+    Disc,
+    Policy,
+    Posterior,
+    Region,
+    Tempered,
+    best_first,
+    greedy,
+    posterior,
+    zoom_steps,
+)
+from tiercel.search.decoder import DecoderSquares
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, zoom_policy
 from tiercel.search.policy import log_sum_exp
 
 RUNNERS_UP = 6
 """Candidates in a fix."""
+WIDE_DEG = 180.0
+"""A photo at least so wide counts as a panorama where regions are calibrated."""
 
 
 @dataclass(frozen=True)
@@ -78,25 +93,48 @@ class Analysis:
         return self.locator.retriever.scores(self.photo, self.calibration.retrieval_temperature)
 
     @cached_property
-    def zoom(self) -> LevelScores:
+    def zoom(self) -> Policy:
         """Zooming's scores. Where the zoom head leaves the last pick to retrieval's keys, these make it."""
-        whole = self.locator.atlas.manifest.sizes.zoom_lowest == 1
-        return zoom_policy(self.locator.atlas, self.photo, None if whole else self.poses)
+        return zoom_policy(self.locator.atlas, self.photo, None if self._zooms_to_the_end else self.poses)
+
+    @cached_property
+    def zoom_weighed(self) -> Policy:
+        """As `zoom`, but with the zoom head's part weighed against retrieval's, where retrieval makes the last pick."""
+        return self.zoom if self._zooms_to_the_end else self._together
+
+    @cached_property
+    def _together(self) -> Policy:
+        """Retrieval's poses, and the zoom head's scores with the weight they deserve beside them."""
+        return zoom_policy(self.locator.atlas, self.photo, self.poses, self.calibration.zoom_weight)
+
+    @property
+    def _zooms_to_the_end(self) -> bool:
+        return self.locator.atlas.manifest.sizes.zoom_lowest == 1
+
+    @property
+    def zoom_levels(self) -> int:
+        """How many levels of the tree zooming scores, counted from the leaves."""
+        return len(self.photo.zoom) and len(self.photo.zoom) + self.locator.atlas.manifest.sizes.zoom_lowest - 1
+
+    @cached_property
+    def zoom_tempered(self) -> Tempered:
+        """The zoom head's scores as searches among siblings need them."""
+        return Tempered(self.zoom, self.calibration.sibling_temperatures)
 
     @cached_property
     def zoom_greedy(self) -> Descent:
         """Zooming pick by pick, as published."""
-        return greedy(self.zoom)
+        return greedy(self.zoom_tempered)
 
     @cached_property
     def zoom_best_first(self) -> Descent:
         """The exact best leaf over sibling log-probabilities."""
-        return best_first(self.zoom, 1)
+        return best_first(self.zoom_tempered, 1)
 
     @cached_property
     def zoom_global(self) -> Posterior:
         """Zooming with every leaf weighed against every other."""
-        return posterior(self.zoom)
+        return posterior(self.zoom_weighed, temperature=self.calibration.global_temperature)
 
     @cached_property
     def retrieval(self) -> Posterior:
@@ -106,8 +144,7 @@ class Analysis:
     @cached_property
     def first(self) -> Posterior:
         """The first stage: retrieval and zooming together, and the prior."""
-        weight = self.calibration.zoom_weight
-        answer = posterior(zoom_policy(self.locator.atlas, self.photo, self.poses, weight))
+        answer = posterior(self._together)
         if self.prior is not None:
             x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
             answer = answer.with_prior(float(x), float(y), self.prior.radius_m)
@@ -163,6 +200,77 @@ class Analysis:
         """The best poses in the likeliest leaves, best first."""
         return self.locator.matcher.match(self.photo, self.final.top(self.calibration.candidates)[0])
 
+    @property
+    def kind(self) -> str:
+        """What is known of the photo, by which regions are calibrated: such as ``panorama`` or ``photo_north``."""
+        wide = self.photo.polar.shape[-1] >= WIDE_DEG / 360.0 * polar_columns(self.locator.model.config)
+        return ("panorama" if wide else "photo") + ("_north" if self.photo.heading_known else "")
+
+    def region(self, method: str, *, calibrated: bool = True) -> Region:
+        """The circles around a method's answer that hold the truth as often as they say.
+
+        Args:
+            method: ``match`` (the fix), ``sweep``, ``fusion``, ``retrieval`` or ``global``.
+            calibrated: Whether to use what was fitted for them; else the probability is taken at its word.
+        """
+        names = {"match": "final", "sweep": "match_alone", "fusion": "first", "global": "zoom_global"}
+        answer: Posterior = getattr(self, names.get(method, method))
+        around = (float(self.matches.x[0]), float(self.matches.y[0])) if method == "match" else answer.centre
+        fit = self.calibration.regions.get(f"{method}/{self.kind}", RegionFit()) if calibrated else RegionFit()
+        return Region(Disc(answer.tree, answer.probability, around, fit.scale_m), fit.shares)
+
+
+class DecoderAnalysis(Analysis):
+    """What the published zooming network says about one photo; it is all that its model has.
+
+    Args:
+        locator: Holds the atlas and the model.
+        token: (width,) from `Model.encode_tokens`.
+        prior: What is known beforehand.
+    """
+
+    def __init__(self, locator: Locator, token: NDArray[np.float32], prior: Prior | None = None) -> None:
+        """Nothing is computed yet."""
+        self.locator, self.token, self.prior = locator, token, prior
+        self.calibration = locator.model.config.calibration
+
+    @cached_property
+    def zoom(self) -> Policy:
+        """The decoder's scores, computed when they are asked for."""
+        return self.locator.squares.policy(self.token)
+
+    @cached_property
+    def first(self) -> Posterior:
+        """The same, and the prior."""
+        if self.prior is None:
+            return self.zoom_global
+        x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
+        return self.zoom_global.with_prior(float(x), float(y), self.prior.radius_m)
+
+    @property
+    def final(self) -> Posterior:
+        """Nothing comes behind it."""
+        return self.first
+
+    @property
+    def zoom_levels(self) -> int:
+        """It makes every pick."""
+        return self.locator.atlas.tree.depth
+
+    @property
+    def kind(self) -> str:
+        """The network knows nothing of the photo but its pixels."""
+        return "any"
+
+    @cached_property
+    def matches(self) -> Matches:
+        """The centres of the likeliest leaves; the network says nothing about headings."""
+        tree = self.locator.atlas.tree
+        leaves, _ = self.final.top(self.calibration.candidates, apart=1)
+        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
+        score = self.final.log_probability[leaves].astype(np.float64)
+        return Matches(leaves, score, x, y, np.full(len(leaves), np.nan))
+
 
 class Locator:
     """Locates photos on a prepared map.
@@ -208,6 +316,12 @@ class Locator:
         return Matcher(self.atlas, self.model)
 
     @cached_property
+    def squares(self) -> DecoderSquares:
+        """The decoder over this atlas."""
+        assert self.model.decoder is not None
+        return DecoderSquares.of(self.atlas, self.model.decoder.decoder)
+
+    @cached_property
     def convergence(self) -> float:
         """Azimuth of the map's grid north in the middle of the map, degrees from true north."""
         root = self.atlas.tree.root
@@ -215,6 +329,8 @@ class Locator:
 
     def analyse(self, photo: Photo, prior: Prior | None = None) -> Analysis:
         """What every method says about a photo, whose heading is from true north; inside, they are from grid north."""
+        if self.model.decoder is not None:
+            return DecoderAnalysis(self, self.model.encode_tokens([photo])[0], prior)
         if photo.heading is not None:
             on_map = replace(photo.heading, value=(photo.heading.value - self.convergence) % 360.0)
             photo = replace(photo, heading=on_map)
@@ -247,7 +363,7 @@ class Locator:
         heat = np.where(self.atlas.covered(tree.depth), final.probability, np.nan).astype(np.float32)
         # The match may put the camera just across the border of the cell it looked at.
         leaf = int(tree.flat(tree.depth, *tree.cell_at(best.x, best.y, tree.depth)))
-        around = (best.x, best.y)
+        region = analysis.region("match")
         return Fix(
             photo=name,
             latitude=best.latitude,
@@ -255,8 +371,8 @@ class Locator:
             x=best.x,
             y=best.y,
             crs=self.atlas.frame.name,
-            radius_50_m=final.radius(0.5, around),
-            radius_90_m=final.radius(0.9, around),
+            radius_50_m=region.radius(0.5),
+            radius_90_m=region.radius(0.9),
             heading=best.heading,
             candidates=candidates,
             heat=heat.reshape(side, side),
@@ -285,7 +401,9 @@ class Locator:
                     level=tree.depth,
                     row=int(cell_row),
                     col=int(cell_col),
-                    heading=(float(matches.heading[row]) + self.convergence) % 360.0,
+                    heading=None
+                    if np.isnan(matches.heading[row])
+                    else (float(matches.heading[row]) + self.convergence) % 360.0,
                     score=float(final.log_probability[leaf]),
                 )
             )

@@ -83,12 +83,12 @@ def _answer(locator: Locator, file: Path) -> dict[str, tuple[float, float]]:
 def test_a_perfect_method_is_always_right(place, town, monkeypatch) -> None:
     data = JustZoomIn.open(town)
     truth = iter([FRAME.from_wgs84(sample.latitude, sample.longitude) for sample in data.samples("val")])
-    monkeypatch.setattr(benchmark, "answers", lambda *_: {"oracle": tuple(float(v) for v in next(truth))})
+    monkeypatch.setattr(benchmark, "answers", lambda *_: {"match": tuple(float(v) for v in next(truth))})
     rows, _, _ = evaluated(place, town)
-    assert rows["r1_strict/photo/town-random/oracle"].value == 100
-    assert rows["r1_50m/photo/town-random/oracle"].value == 100  # no corner of a cell of 62.5 m is further away
-    assert rows["median_position_m/photo/town-random/oracle"].value == pytest.approx(0, abs=1e-3)
-    assert rows["median_m/photo/town-random/oracle"].value > 1
+    assert rows["r1_strict/photo/town-random/match"].value == 100
+    assert rows["r1_50m/photo/town-random/match"].value == 100  # no corner of a cell of 62.5 m is further away
+    assert rows["median_position_m/photo/town-random/match"].value == pytest.approx(0, abs=1e-3)
+    assert rows["median_m/photo/town-random/match"].value > 1
 
 
 def test_only_occupied_cells_are_answered(place, town) -> None:
@@ -122,7 +122,7 @@ def test_chance_is_the_share_of_the_gallery_that_is_near(place, occupied) -> Non
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_protocol_has_its_name_in_the_rows(place, town, protocol, monkeypatch) -> None:
-    monkeypatch.setattr(benchmark, "answers", lambda *_: {"nowhere": (0.0, 0.0)})
+    monkeypatch.setattr(benchmark, "answers", lambda *_: {"global": (0.0, 0.0)})
     rows, _, lines = evaluated(place, town, protocol=protocol, photos=2)
     assert {name.split("/")[2] for name in rows} == {f"town-{protocol}"}
     assert PROTOCOLS[protocol].words in lines[0]

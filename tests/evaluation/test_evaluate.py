@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,7 +59,8 @@ def rows(locator, samples, monkeypatch, tmp_path):  # noqa: ANN201
     monkeypatch.setattr(module, "load_model", lambda name: locator.model)
     monkeypatch.setattr(module, "prepare", lambda *_: (locator, samples))
     lines: list[str] = []
-    rows = evaluate("tiny", out=tmp_path / "rows.json", protocol=PROTOCOL, report=lines.append)
+    files = {"out": tmp_path / "rows.json", "calibration": tmp_path / "calibration.json"}
+    rows = evaluate("tiny", **files, protocol=PROTOCOL, report=lines.append)
     assert len(lines) == len(PROTOCOL.seeds) * len(QUERIES)
     return rows
 
@@ -82,6 +84,25 @@ def test_every_method_is_measured_on_the_same_queries(rows, tmp_path, locator, s
     page = render(tmp_path / "rows.json")
     for query in QUERIES:
         assert page.count(f"| {query.words} |") == 5
+    assert "nan" not in page and "None" not in page
+
+
+def test_how_honest_the_answers_are_is_measured_on_the_same_queries(rows, tmp_path) -> None:
+    kept = {row.name: row for row in read_rows(tmp_path / "calibration.json")}
+    found = {row.name: row for row in rows}
+    for query in QUERIES:
+        for share in (50, 90):
+            row = kept[f"coverage_{share}/{query.name}/unseen/match"]
+            assert (row.n, row.seeds) == (4, (0, 1))
+            assert row.value == found[f"inside_{share}/{query.name}/unseen/match"].value
+            assert f"coverage_{share}/{query.name}/unseen/global_uncalibrated" in kept
+        for method in ("local", "greedy", "global", "match"):
+            assert 0 <= kept[f"expected_calibration_error/{query.name}/unseen/{method}"].value <= 100
+    page = render(tmp_path / "rows.json", tmp_path / "calibration.json")
+    assert page.startswith(render(tmp_path / "rows.json"))
+    for query in QUERIES:
+        assert page.count(f"| {query.words} |") == 7
+    assert page.count("| all together |") == 2 and "pictures/reliability.png" in page
     assert "nan" not in page and "None" not in page
 
 
@@ -135,3 +156,18 @@ def test_the_protocol_asks_each_kind_told_and_untold() -> None:
         (kind, known) for kind in ("panorama", "photo_90") for known in (True, False)
     }
     assert dataclasses.replace(PROTOCOL).queries == QUERIES
+
+
+def test_cities_may_be_measured_side_by_side(locator, samples, monkeypatch) -> None:
+    """What comes out does not depend on how many processes ask."""
+    module = sys.modules[evaluate_function.__module__]
+    monkeypatch.setattr(module, "load_model", lambda name: locator.model)
+    monkeypatch.setattr(module, "prepare", lambda *_: (locator, samples))
+    # Threads see what is patched; another process would not.
+    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda jobs, context: ThreadPoolExecutor(jobs))
+    alone, together = (evaluate("tiny", out=None, protocol=PROTOCOL, jobs=jobs, report=str) for jobs in (1, 2))
+    assert [row.name for row in alone] == [row.name for row in together]
+    one, other = (
+        np.array([(row.value, row.low, row.high) for row in rows if row.unit != "s"]) for rows in (alone, together)
+    )
+    np.testing.assert_allclose(one, other)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tiercel.geo import Square, ZoomTree
 from tiercel.search import BottomUp, LevelScores, beam, best_first, greedy, posterior, zoom_steps
+from tiercel.search.descent import sibling_log_probability
 
 # No deadline: other work on the machine must not fail a test.
 QUICK = settings(deadline=None, max_examples=40)
@@ -28,6 +29,29 @@ def test_best_first_and_a_full_beam_find_what_brute_force_finds(cases, data) -> 
     np.testing.assert_array_equal(everything.leaves[: len(found.leaves)], found.leaves)
     np.testing.assert_array_equal(everything.log_probability[: len(found.leaves)], found.log_probability)
     assert len(set(found.leaves.tolist())) == len(found.leaves)
+
+
+@QUICK
+@given(st.data(), st.floats(0.0, 300.0))
+def test_best_first_lists_every_leaf_in_the_order_of_brute_force_ties_included(cases, data, loud) -> None:
+    case = data.draw(cases)
+    tree, scores = case.tree, case.levels
+    # From equal scores everywhere (0) to probabilities that underflow a float (300).
+    scores = {n: np.where(np.isneginf(level), level, loud * level.clip(-99)) for n, level in scores.items()}
+    policy = LevelScores(tree, scores)
+    everything: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    for level in range(tree.depth):
+        deeper = []
+        for total, path in everything:
+            family = sibling_log_probability(policy, level, *tree.from_path([path]))[0]
+            deeper += [(total - family[action], (*path, action)) for action in np.flatnonzero(np.isfinite(family))]
+        everything = deeper
+    everything.sort()
+    found = best_first(policy, len(everything))
+    assert [tuple(actions) for actions in found.actions] == [path for _, path in everything]
+    np.testing.assert_array_equal(found.log_probability, [-cost for cost, _ in everything])
+    k = data.draw(st.integers(1, len(everything)))
+    np.testing.assert_array_equal(best_first(policy, k).leaves, found.leaves[:k])
 
 
 @QUICK

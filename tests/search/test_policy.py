@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiercel.geo import Square, ZoomTree
-from tiercel.search import BottomUp, LevelScores, WeightedSum, best_first, bottom_up, greedy, posterior
+from tiercel.search import BottomUp, LevelScores, Tempered, WeightedSum, best_first, bottom_up, greedy, posterior
 
 # No deadline: other work on the machine must not fail a test.
 QUICK = settings(deadline=None, max_examples=40)
@@ -110,3 +110,28 @@ def test_a_weighted_sum_refuses_nothing_and_different_trees() -> None:
         WeightedSum([])
     with pytest.raises(ValueError, match="different trees"):
         WeightedSum([(LevelScores(TREE, {}), 1.0), (LevelScores(ZoomTree(TREE.root, 2, 3), {}), 1.0)])
+
+
+@QUICK
+@given(st.data())
+def test_temperatures_divide_level_by_level_and_change_no_greedy_pick(cases, data) -> None:
+    case = data.draw(cases)
+    temperatures = data.draw(st.lists(st.floats(0.1, 10), max_size=4))
+    depth = case.tree.depth
+    whole, families = Tempered(case.policy, temperatures), Tempered(case.families, temperatures)
+    for level in range(1, depth + 1):
+        expected = case.levels[level] / np.float32([*temperatures, 1, 1, 1, 1][depth - level])
+        np.testing.assert_allclose(whole.node_scores(level), expected, rtol=1e-6)
+        assert whole.node_scores(level).dtype == np.float32
+        assert families.node_scores(level) is None
+        row, col = case.tree.unflat(level - 1, np.arange(case.tree.count(level - 1)))
+        np.testing.assert_array_equal(
+            whole.child_scores(level - 1, row, col), families.child_scores(level - 1, row, col)
+        )
+    assert greedy(whole).leaves.tolist() == greedy(case.policy).leaves.tolist()
+
+
+def test_temperatures_are_positive(label_bias) -> None:
+    for senseless in ((0.0,), (1.0, -1.0), (np.inf,), (np.nan,)):
+        with pytest.raises(ValueError, match="positive"):
+            Tempered(label_bias.policy, senseless)

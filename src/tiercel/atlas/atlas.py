@@ -13,7 +13,16 @@ from PIL import Image
 
 from tiercel.atlas import overview
 from tiercel.atlas.manifest import Manifest
-from tiercel.atlas.tables import check_table, leaf_columns, leaf_table, read_column, zoom_columns, zoom_table
+from tiercel.atlas.tables import (
+    check_table,
+    leaf_columns,
+    leaf_table,
+    read_column,
+    square_columns,
+    square_table,
+    zoom_columns,
+    zoom_table,
+)
 from tiercel.errors import TiercelError
 from tiercel.geo import Frame, Square, ZoomTree
 
@@ -62,7 +71,8 @@ class Atlas:
         if model is not None:
             atlas.check_model(model)
         try:
-            for table in (leaf_table(folder), *(zoom_table(folder, level) for level in atlas.zoom_levels)):
+            tables = [leaf_table(folder), *(zoom_table(folder, level) for level in atlas.zoom_levels)]
+            for table in (*tables, *(square_table(folder, level) for level in atlas.square_levels)):
                 check_table(table)
         except (OSError, ValueError, RuntimeError) as error:
             raise _damaged(folder) from error
@@ -165,6 +175,28 @@ class Atlas:
         if level not in self._zoom_keys:
             self._zoom_keys[level] = self._whole(lambda: read_zoom_keys(self.folder, self.manifest, level))
         return self._zoom_keys[level]
+
+    @property
+    def square_levels(self) -> tuple[int, ...]:
+        """Levels of the tree with squares for a decoder; none where the model has no decoder."""
+        return tuple(range(self.tree.depth)) if self.manifest.sizes.square_width else ()
+
+    def square_tokens(self, level: int) -> NDArray[np.float32]:
+        """A decoder's tokens of all squares of a level.
+
+        Args:
+            level: One of `square_levels`.
+
+        Returns:
+            (count(level), square_width) float32 in flat order, NaN for squares that are not covered.
+        """
+        if level not in self.square_levels:
+            raise ValueError(f"level {level} has no squares for a decoder, only {self.square_levels} have")
+        table, columns = square_table(self.folder, level), square_columns(self.manifest.sizes)
+        tokens = np.full((self.tree.count(level), self.manifest.sizes.square_width), np.nan, np.float32)
+        cells = self._whole(lambda: read_column(table, "cell", columns["cell"]))
+        tokens[cells] = self._whole(lambda: read_column(table, "token", columns["token"]))
+        return tokens
 
     def overview(self, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """A picture of the whole tree.

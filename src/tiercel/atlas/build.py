@@ -27,6 +27,8 @@ from tiercel.atlas.tables import (
     leaf_table,
     notes_folder,
     read_column,
+    square_columns,
+    square_table,
     write_atomically,
     zoom_columns,
     zoom_table,
@@ -87,6 +89,8 @@ def build(
         _build_leaves(work)
         for level in manifest.zoom_levels:
             _build_children(work, level - 1)
+        for level in range(manifest.tree.depth if manifest.sizes.square_width else 0):
+            _build_squares(work, level)
         _build_overview(work)
         _publish(partial, folder)
     return Atlas.open(folder, model)
@@ -96,7 +100,9 @@ class _Counter:
     """Pieces done, of all pieces there are."""
 
     def __init__(self, manifest: Manifest, model: Model, callback: Progress | None) -> None:
-        squares = [manifest.zoom_tree.count(level - 1) for level in manifest.zoom_levels]
+        tree = manifest.zoom_tree
+        squares = [tree.count(level - 1) for level in manifest.zoom_levels]
+        squares += [tree.count(level) for level in range(tree.depth if manifest.sizes.square_width else 0)]
         self.total = blocks_per_side(manifest, model) ** 2 + sum(-(-count // SQUARES_AT_ONCE) for count in squares)
         self.done = 0
         self._callback = callback
@@ -209,6 +215,29 @@ def _encode_children(
     cells = tree.flat(level + 1, *tree.children(level, row, col))
     stored = covered_children[cells]
     return {"cell": cells[stored], "key": encoded[stored]}
+
+
+def _build_squares(work: _Work, level: int) -> None:
+    """The decoder's tokens of all covered squares of a level."""
+    manifest, tree, decoder = work.manifest, work.manifest.zoom_tree, work.model.config.decoder
+    assert decoder is not None
+    leaf = leaf_columns(manifest.sizes)["leaf"]
+    squares = covered_cells(tree, read_column(leaf_table(work.folder), "leaf", leaf), level)
+    pieces = Pieces(square_table(work.folder, level), square_columns(manifest.sizes))
+    for piece, start in enumerate(range(0, tree.count(level), SQUARES_AT_ONCE)):
+        if not pieces.has(piece):
+            some = start + np.flatnonzero(squares[start : start + SQUARES_AT_ONCE])
+            views = [
+                work.basemap.read(tree.square(level, int(row), int(col)), decoder.pixels)
+                for row, col in zip(*tree.unflat(level, some), strict=True)
+            ]
+            rows: dict[str, NDArray[Any]] | None = None
+            if views:
+                rgb, covered = np.stack([view[0] for view in views]), np.stack([view[1] for view in views])
+                rows = {"cell": some, "token": work.model.encode_squares(rgb, covered)}
+            pieces.write(piece, rows)
+        work.counter.step()
+    pieces.commit()
 
 
 def _build_overview(work: _Work) -> None:

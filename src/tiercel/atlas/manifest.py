@@ -64,6 +64,7 @@ class Sizes(_Record):
     zoom_width: int
     zoom_levels: int
     zoom_lowest: int = 1
+    square_width: int = 0
 
 
 class Manifest(_Record):
@@ -102,6 +103,8 @@ class Manifest(_Record):
             tree = fit_tree(basemap.bounds, config.leaf_m, config.branching)
         else:
             tree = tree_of(root, config.leaf_m, config.branching)
+        if config.decoder is not None:
+            tree = _of_depth(tree, config.decoder.depth, f"The map {basemap.name}", model.name)
         return cls(
             format=FORMAT,
             map=MapRecord(name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()),
@@ -120,6 +123,7 @@ class Manifest(_Record):
                 zoom_width=config.zoom_width,
                 zoom_levels=min(config.zoom_levels, tree.depth) if "zoom" in config.heads else 0,
                 zoom_lowest=config.zoom_lowest,
+                square_width=config.decoder.width if config.decoder is not None else 0,
             ),
         )
 
@@ -211,3 +215,18 @@ def fit_tree(bounds: tuple[float, float, float, float], leaf_m: float, branching
     # To the millimetre: another release of the projection library must not make another tree.
     x, y = round((west + east) / 2, 3), round((south + north) / 2, 3)
     return ZoomTree(Square(x, y, leaf_m * branching**depth), branching, depth)
+
+
+def _of_depth(tree: ZoomTree, depth: int, what: str, name: str) -> ZoomTree:
+    """The tree of a model that picks a fixed number of times, around the same ground.
+
+    Raises:
+        TiercelError: The map is larger than what the model looks at.
+    """
+    root, side = tree.root, tree.side(tree.depth) * tree.branching**depth
+    if tree.depth > depth:
+        raise TiercelError(
+            f"{what} needs {tree.depth} picks down to cells of {tree.side(tree.depth):g} m and model {name} makes "
+            f"{depth}: cut the map to {side / 1000:g} km a side."
+        )
+    return ZoomTree(Square(root.x, root.y, side), tree.branching, depth)

@@ -61,6 +61,11 @@ def zoom_columns(sizes: Sizes) -> Columns:
     return {"cell": Column("int64"), "key": Column("float16", (sizes.zoom_width,))}
 
 
+def square_columns(sizes: Sizes) -> Columns:
+    """Columns of the table of a decoder's squares of one level, one row for each covered square."""
+    return {"cell": Column("int64"), "token": Column("float32", (sizes.square_width,))}
+
+
 def leaf_table(folder: Path) -> Path:
     """Where an atlas keeps its table of leaves."""
     return folder / "leaves.lance"
@@ -69,6 +74,11 @@ def leaf_table(folder: Path) -> Path:
 def zoom_table(folder: Path, level: int) -> Path:
     """Where an atlas keeps the zoom keys of the cells of a level of the tree."""
     return folder / f"zoom_{level}.lance"
+
+
+def square_table(folder: Path, level: int) -> Path:
+    """Where an atlas keeps the decoder's tokens of the squares of a level of the tree."""
+    return folder / f"squares_{level}.lance"
 
 
 class Pieces:

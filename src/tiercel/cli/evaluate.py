@@ -12,6 +12,10 @@ from tiercel.errors import TiercelError
 
 
 def evaluate(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RECIPE]", help="YAML file that says what is measured, instead of the options."),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="Model: 'bundled', a checkpoint folder, or a Hugging Face id.")
     ] = "bundled",
@@ -34,6 +38,11 @@ def evaluate(
             help="File of result rows to write.",
             show_default="results/locate.json, with --data results/benchmark.json",
         ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Cities measured at once, each by a process.")] = 1,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", metavar="FILE", help="Also write how honest probabilities and error radii are."),
     ] = None,
     page: Annotated[
         Path | None, typer.Option("--page", metavar="FILE", help="Also write the tables as Markdown.")
@@ -63,6 +72,8 @@ def evaluate(
 
     tiercel evaluate --model runs/mine --seed 7 --photos 50 -o mine.json
 
+    tiercel evaluate recipes/zoom-objectives.yaml
+
     tiercel evaluate --data justzoomin_data --protocol block_disjoint -o results/justzoomin.json
     """
     from rich.console import Console
@@ -70,15 +81,19 @@ def evaluate(
 
     from tiercel.evaluation import evaluate as evaluate_model
     from tiercel.evaluation import render, write_into_card
+    from tiercel.evaluation.files import run_file
 
+    if recipe is not None:
+        print(run_file(recipe, report=say))
+        return
     out = out or Path("results") / ("locate.json" if data is None else "benchmark.json")
     if data is not None:
         if seeds is not None and len(seeds) > 1:
             raise TiercelError("A benchmark is split by one seed: give --seed once with --data.")
         _evaluate_benchmark(data, model, protocol, gallery, seeds[0] if seeds else None, photos, north, out, page)
         return
-    evaluate_model(model, seeds=seeds, photos=photos, out=out, report=say)
-    tables = render(out)
+    evaluate_model(model, seeds=seeds, photos=photos, out=out, calibration=calibration, jobs=jobs, report=say)
+    tables = render(out, calibration)
     if page:
         page.write_text(tables, encoding="utf-8")
     if card:

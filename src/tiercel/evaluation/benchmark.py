@@ -26,7 +26,7 @@ from tiercel.datasets.splits import (
     sequence_disjoint,
 )
 from tiercel.errors import TiercelError
-from tiercel.evaluation.evaluate import RADII_M
+from tiercel.evaluation.evaluate import METHODS, RADII_M
 from tiercel.evaluation.metrics import Measured, median, recall_within
 from tiercel.evaluation.results import Row, machine, write_rows
 from tiercel.geo import Square
@@ -34,7 +34,7 @@ from tiercel.geo.sphere import haversine_m
 from tiercel.locate import Analysis, Locator
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import Posterior, beam
+from tiercel.search import BottomUp, Posterior, beam, greedy
 
 Say = Callable[[str], None]
 Answers = dict[str, tuple[float, float]]
@@ -73,7 +73,7 @@ PROTOCOLS = {
 
 def evaluate_benchmark(
     folder: str | Path,
-    model: str | Path = "bundled",
+    model: str | Path | Model = "bundled",
     *,
     protocol: str = "random",
     gallery: str = "all",
@@ -91,7 +91,7 @@ def evaluate_benchmark(
 
     Args:
         folder: The benchmark, in the published layout.
-        model: ``bundled``, a checkpoint folder, or a Hugging Face id.
+        model: ``bundled``, a checkpoint folder, a Hugging Face id, or a model.
         protocol: Name of one of `PROTOCOLS`.
         gallery: "all" leaves of the map may be answered, or only those "occupied" by a photo of either split.
         seed: Of the split, where it is drawn; None for the first draw, and for the benchmark's own tables if random.
@@ -114,7 +114,8 @@ def evaluate_benchmark(
     split = PROTOCOLS[protocol].split(data, seed)
     asked = _some(split.val, photos)
     report(f"{data.name}: {len(asked)} photos, {PROTOCOLS[protocol].words}; {gallery} leaves")
-    locator = prepare(data, load_model(model), Path(work))
+    loaded, named = (model, model.name) if isinstance(model, Model) else (load_model(model), str(model))
+    locator = prepare(data, loaded, Path(work))
     occupied = _occupied(data, split)
     allowed = _allowed_leaves(locator, data, occupied) if gallery == "occupied" else None
     queries: dict[str, list[tuple[ZoomSample, Answers]]] = {}
@@ -136,7 +137,7 @@ def evaluate_benchmark(
         raise TiercelError(f"None of the {len(asked)} photos asked for in {data.folder} can be read; see `check`.")
     area = f"{data.name}-{protocol}" + (f"-{gallery}" if gallery != "all" else "")
     area += f"-seed{seed}" if seed is not None else ""
-    command = f"tiercel evaluate --data {folder} --protocol {protocol} --gallery {gallery} --model {model}"
+    command = f"tiercel evaluate --data {folder} --protocol {protocol} --gallery {gallery} --model {named}"
     command += f" --photos {photos}" if photos is not None else ""
     command += (" --north" if north else "") + (f" --seed {seed}" if seed is not None else "")
     rows = list(_rows(data, queries, area, command, locator, occupied if gallery == "occupied" else None))
@@ -181,8 +182,10 @@ def answers(analysis: Analysis, allowed: NDArray[np.bool_] | None = None) -> Ans
     if "zoom" in heads:
         if allowed is None:
             leaves["greedy"] = int(analysis.zoom_greedy.leaves[0])
-            leaves |= {f"beam{width}": int(beam(analysis.zoom, width).leaves[0]) for width in (4, 16)}
+            leaves |= {f"beam{width}": int(beam(analysis.zoom_tempered, width).leaves[0]) for width in (4, 16)}
             leaves["best_first"] = int(analysis.zoom_best_first.leaves[0])
+            bottom_up = BottomUp(tree, analysis.zoom_global.log_probability)
+            leaves["bottom_up"] = int(greedy(bottom_up).leaves[0])
         leaves["global"] = best(analysis.zoom_global)
     if "retrieval" in heads:
         leaves["retrieval"] = best(analysis.retrieval)
@@ -251,7 +254,7 @@ def _rows(
         picks = np.array([sample.actions for sample, _ in asked])
         for metric, share in chance(data, truth, picks, gallery).items():
             yield row(metric, query, "chance", "%", share)
-        for method in asked[0][1]:
+        for method in (name for name in METHODS if name in asked[0][1]):
             places = np.array([found[method] for _, found in asked])
             answered = np.stack(frame.to_wgs84(places[:, 0], places[:, 1]), 1)
             cells = published_actions(answered[:, 0], answered[:, 1], data.division)

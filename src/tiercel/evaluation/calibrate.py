@@ -1,21 +1,29 @@
-"""Fitting a model's few calibration numbers on validation cities: how much each method's word weighs.
+"""Fitting a model's calibration numbers on validation cities: what each method's word weighs, and how far to trust it.
 
-All are chosen by the mean log-probability of the cell that holds the truth (a proper score: being sure and wrong costs
-most), over panoramas and photos with heading known and unknown alike.
+The weights are chosen by the mean log-probability of the cell that holds the truth (a proper score: being sure and
+wrong costs most), over panoramas and photos with heading known and unknown alike; the rest is fitted in `honesty`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel.datasets import SimulatedSample
 from tiercel.evaluation.evaluate import prepare
+from tiercel.evaluation.honesty import Evidence, fit_honesty, gather
 from tiercel.evaluation.protocol import Protocol
+from tiercel.geo import ZoomTree
 from tiercel.locate import Locator
 from tiercel.models import Calibration, load_model
 from tiercel.photos import Photo
@@ -37,7 +45,10 @@ def calibrate(
     model: str | Path,
     *,
     cities: int = 2,
+    region_cities: int = 16,
     photos: int = 60,
+    jobs: int = 1,
+    keep_weights: bool = False,
     work: Path | str = "runs/calibration",
     report: Callable[[str], None] = print,
 ) -> Calibration:
@@ -45,8 +56,12 @@ def calibrate(
 
     Args:
         model: A checkpoint folder.
-        cities: How many validation cities.
+        cities: How many validation cities for the weights of the methods, which need few.
+        region_cities: How many for the temperatures and the regions, which need many: coverage to within 3 points of a
+            hundred asks for a thousand queries of each kind.
         photos: Photos of each kind in each.
+        jobs: Cities asked at once, each by a process.
+        keep_weights: Leave the weights as they stand in the file, and fit the rest.
         work: Where cities and atlases are kept.
         report: Told a line now and then.
 
@@ -54,22 +69,66 @@ def calibrate(
         What was chosen.
     """
     folder = Path(model)
-    loaded = load_model(folder)
-    protocol = Protocol("validation", "validation", tuple(seeds_of("validation", cities, first=10)), photos)
-    ready = [prepare(loaded, protocol, seed, Path(work), report) for seed in protocol.seeds]
-    asked: list[tuple[Locator, Photo, int]] = []
-    for locator, samples in ready:
-        tree = locator.atlas.tree
+    chosen = seeds_of("validation", max(cities, region_cities), first=10)
+    asking = _Asking(folder, photos, Path(work), report)
+    if not keep_weights:
+        _fit_weights(folder, [query for seed in chosen[:cities] for query in asking.queries(seed)], report)
+    with ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+        evidence = list((pool.map if pool else map)(asking.evidence, chosen[:region_cities]))
+    fitted = fit_honesty(load_model(folder).config.calibration, evidence)
+    report(f"temperatures {fitted.sibling_temperatures} among siblings, {fitted.global_temperature} over all leaves")
+    save_calibration(folder, fitted)
+    return fitted
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks validation queries."""
+
+    folder: Path
+    photos: int
+    work: Path
+    report: Callable[[str], None]
+
+    def queries(self, seed: int) -> Iterator[tuple[Locator, Photo, SimulatedSample]]:
+        """Every photo of a city as every kind of query, with the numbers that the model's file holds now."""
+        protocol = Protocol("validation", "validation", (seed,), self.photos)
+        locator, samples = prepare(load_model(self.folder), protocol, seed, self.work, self.report)
         for query in protocol.queries:
             for sample in (s for s in samples if s.kind == query.kind):
                 photo = Photo.open(sample.file)
-                photo = photo if query.north_known else dataclasses.replace(photo, heading=None)
-                row, col = tree.cell_at(sample.x, sample.y, tree.depth)
-                asked.append((locator, photo, int(tree.flat(tree.depth, row, col))))
-    first = _first_stage(asked, report)
-    chosen = _final_weights(folder, loaded.config.calibration, first, asked, report)
-    save_calibration(folder, chosen)
-    return chosen
+                yield locator, photo if query.north_known else dataclasses.replace(photo, heading=None), sample
+
+    def evidence(self, seed: int) -> Evidence:
+        """What temperatures and regions are fitted to in one city; kept beside it, to go on after an interruption."""
+        model = load_model(self.folder)
+        # Temperatures and regions do not bear on what is gathered.
+        weights = dataclasses.replace(
+            model.config.calibration, sibling_temperatures=(), global_temperature=1.0, regions={}
+        )
+        digest = hashlib.sha256(f"{model.fingerprint} {weights} {self.photos} {seed}".encode()).hexdigest()[:16]
+        kept = self.work / f"evidence-{digest}.npz"
+        if not kept.is_file():
+            found = gather((locator.analyse(photo), s.x, s.y) for locator, photo, s in self.queries(seed))
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            found.save(kept)
+        self.report(f"city {seed}: asked")
+        return Evidence.load(kept)
+
+
+def _fit_weights(
+    folder: Path, asked: Sequence[tuple[Locator, Photo, SimulatedSample]], report: Callable[[str], None]
+) -> None:
+    """How much each method's word weighs, into the model's file."""
+    known = [(locator, photo, _leaf(locator.atlas.tree, sample)) for locator, photo, sample in asked]
+    first = _first_stage(known, report)
+    before = load_model(folder).config.calibration
+    save_calibration(folder, _final_weights(folder, before, first, known, report))
+
+
+def _leaf(tree: ZoomTree, sample: SimulatedSample) -> int:
+    """The leaf that a photo was taken in."""
+    return int(tree.flat(tree.depth, *tree.cell_at(sample.x, sample.y, tree.depth)))
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
@@ -135,10 +194,14 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description="Fit a model's calibration numbers on validation cities.")
     parser.add_argument("model", type=Path, help="checkpoint folder")
-    parser.add_argument("--cities", type=int, default=2)
+    parser.add_argument("--cities", type=int, default=2, help="validation cities for the weights")
+    parser.add_argument("--region-cities", type=int, default=16, help="validation cities for the rest")
     parser.add_argument("--photos", type=int, default=60, help="photos of each kind in each city")
+    parser.add_argument("--jobs", type=int, default=1, help="cities asked at once, each by a process")
+    parser.add_argument("--keep-weights", action="store_true", help="leave the weights, fit temperatures and regions")
+    parser.add_argument("--work", type=Path, default=Path("runs/calibration"), help="where cities and atlases are kept")
     given = parser.parse_args()
-    print(calibrate(given.model, cities=given.cities, photos=given.photos))
+    print(calibrate(**vars(given)))
 
 
 __all__ = ["calibrate", "save_calibration"]

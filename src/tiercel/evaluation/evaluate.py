@@ -5,23 +5,26 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tiercel.atlas import Atlas, build
 from tiercel.datasets import SimulatedSample, simulate
 from tiercel.errors import TiercelError
 from tiercel.evaluation.metrics import Measured, chance_within, heading_error, median, recall_within
 from tiercel.evaluation.protocol import UNSEEN, Protocol, Query
+from tiercel.evaluation.reliability import Judged, MakeRow, judge, reliability_rows
 from tiercel.evaluation.results import Row, machine, write_rows
 from tiercel.locate import Analysis, Locator
 from tiercel.maps import open_map
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import Posterior, beam
+from tiercel.search import BottomUp, Region, beam, greedy
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -29,7 +32,10 @@ RADII_M = (40, 50, 100)
 RIGHT_M = 50.0
 """Within this distance an answer counts as the right place; errors in metres and degrees are taken over these."""
 MAP_FILE = "city.tif"
-METHODS = ("greedy", "beam4", "beam16", "best_first", "global", "retrieval", "fusion", "sweep", "match")
+METHODS = (
+    *("greedy", "beam4", "beam16", "best_first", "bottom_up", "global"),
+    *("retrieval", "fusion", "sweep", "match"),
+)
 """All methods in the order of tables; a model is measured by those that its heads allow."""
 
 
@@ -52,10 +58,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answered:
-    """All methods' answers to one query, and the seconds that the full pipeline took."""
+    """All methods' answers to one query, the seconds that the full pipeline took, and how sure the answers were."""
 
     answers: dict[str, Answer]
     seconds: float
+    judged: Judged
 
 
 def evaluate(
@@ -64,8 +71,10 @@ def evaluate(
     seeds: Sequence[int] | None = None,
     photos: int | None = None,
     out: Path | str | None = "results/locate.json",
+    calibration: Path | str | None = None,
     work: Path | str = "runs/evaluation",
     protocol: Protocol = UNSEEN,
+    jobs: int = 1,
     report: Report = print,
 ) -> list[Row]:
     """Measure a model.
@@ -75,8 +84,10 @@ def evaluate(
         seeds: Seeds of the cities, instead of the protocol's. Seeds that train are refused.
         photos: Photos of each kind in each city, instead of the protocol's.
         out: File of rows to write; None for none.
+        calibration: File of rows about how honest the probabilities and regions are to write; None for none.
         work: Where cities and atlases are kept, to be used again.
         protocol: What is measured.
+        jobs: Cities measured at once, each by a process.
         report: Told a line now and then.
 
     Returns:
@@ -92,23 +103,56 @@ def evaluate(
         raise TiercelError(
             f"cities {trained} belong to the seeds that train: measure on others (see training/splits.py)."
         )
-    loaded = load_model(model)
-    answered: dict[str, list[Answered]] = {query.name: [] for query in protocol.queries}
-    chances: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {q.name: [] for q in protocol.queries}
-    locators: list[Locator] = []
-    for seed in seeds:
-        locator, samples = prepare(loaded, protocol, seed, Path(work), report)
-        locators.append(locator)
-        for query in protocol.queries:
-            asked = [sample for sample in samples if sample.kind == query.kind]
-            answered[query.name] += list(answer_all(locator, asked, query))
-            chances[query.name].append((np.array([s.x for s in asked]), np.array([s.y for s in asked])))
-            report(f"city {seed}, {query.words}: " + _line(answered[query.name][-len(asked) :]))
+    ask = _Asking(model, protocol, Path(work), report)
+    with ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+        cities = list((pool.map if pool else map)(ask.city, seeds))
+    answered = {query.name: [one for city in cities for one in city.answered[query.name]] for query in protocol.queries}
+    chances = {query.name: [city.chances[query.name] for city in cities] for query in protocol.queries}
     command = f"tiercel evaluate --model {model} --photos {protocol.photos} " + " ".join(f"--seed {s}" for s in seeds)
-    rows = list(_rows(protocol, answered, chances, locators, command))
+    rows = list(_rows(protocol, answered, chances, command))
     if out is not None:
         write_rows(Path(out), rows)
+    if calibration is not None:
+        judged = {query: [one.judged for one in some] for query, some in answered.items()}
+        write_rows(Path(calibration), list(reliability_rows(judged, _row_maker(protocol, command))))
     return rows
+
+
+@dataclass(frozen=True)
+class City:
+    """What came out of one city.
+
+    Attributes:
+        answered: For each query's name, the answers to all its photos.
+        chances: For each query's name, recall by chance at each of `RADII_M`.
+    """
+
+    answered: dict[str, list[Answered]]
+    chances: dict[str, list[Measured]]
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks all queries of a city; can be sent to another process."""
+
+    model: str | Path
+    protocol: Protocol
+    work: Path
+    report: Report
+
+    def city(self, seed: int) -> City:
+        """Every query of the protocol, answered by every method."""
+        locator, samples = prepare(load_model(self.model), self.protocol, seed, self.work, self.report)
+        tree = locator.atlas.tree
+        cells = tree.centre(tree.depth, *tree.unflat(tree.depth, locator.atlas.leaf_index))
+        city = City({}, {})
+        for query in self.protocol.queries:
+            asked = [sample for sample in samples if sample.kind == query.kind]
+            x, y = np.array([s.x for s in asked]), np.array([s.y for s in asked])
+            city.answered[query.name] = list(answer_all(locator, asked, query))
+            city.chances[query.name] = [chance_within(x, y, *cells, radius) for radius in RADII_M]
+            self.report(f"city {seed}, {query.words}: {_line(city.answered[query.name])}")
+        return city
 
 
 def prepare(
@@ -135,7 +179,7 @@ def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Quer
         analysis = locator.analyse(photo)
         _ = _verdict(analysis)
         seconds = time.perf_counter() - started
-        yield Answered(answers(analysis, sample), seconds)
+        yield Answered(answers(analysis, sample), seconds, judge(analysis, sample.x, sample.y))
 
 
 def _verdict(analysis: Analysis) -> object:
@@ -149,58 +193,53 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
     tree, heads = analysis.locator.atlas.tree, set(analysis.locator.model.config.heads)
     found: dict[str, Answer] = {}
 
-    def leaf_answer(leaf: int, heading: bool, regions: Posterior | None = None) -> Answer:
+    def leaf_answer(leaf: int, heading: bool, region: Region | None = None) -> Answer:
         x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
         azimuth = analysis.poses.best_heading(leaf) if heading else float("nan")
-        error = float(np.hypot(float(x) - sample.x, float(y) - sample.y))
-        inside = (None, None) if regions is None else tuple(error <= regions.radius(share) for share in (0.5, 0.9))
-        return Answer(error, float(heading_error(azimuth, sample.heading)), *inside)
+        return compared(float(x), float(y), azimuth, region)
+
+    def compared(x: float, y: float, azimuth: float, region: Region | None) -> Answer:
+        error = float(np.hypot(x - sample.x, y - sample.y))
+        turned = float(heading_error(azimuth, sample.heading))
+        if region is None:
+            return Answer(error, turned)
+        mass = region.mass_within(error)  # the smallest share whose region reaches the truth
+        return Answer(error, turned, mass <= 0.5, mass <= 0.9)
 
     if "zoom" in heads:
         found["greedy"] = leaf_answer(int(analysis.zoom_greedy.leaves[0]), False)
         for width in (4, 16):
-            found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom, width).leaves[0]), False)
+            found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom_tempered, width).leaves[0]), False)
         found["best_first"] = leaf_answer(int(analysis.zoom_best_first.leaves[0]), False)
-        found["global"] = leaf_answer(analysis.zoom_global.best, False, analysis.zoom_global)
+        bottom_up = BottomUp(tree, analysis.zoom_global.log_probability)
+        found["bottom_up"] = leaf_answer(int(greedy(bottom_up).leaves[0]), False)
+        found["global"] = leaf_answer(analysis.zoom_global.best, False, analysis.region("global"))
     if "retrieval" in heads:
-        found["retrieval"] = leaf_answer(analysis.retrieval.best, True, analysis.retrieval)
+        found["retrieval"] = leaf_answer(analysis.retrieval.best, True, analysis.region("retrieval"))
         if "zoom" in heads:
-            found["fusion"] = leaf_answer(analysis.first.best, True, analysis.first)
+            found["fusion"] = leaf_answer(analysis.first.best, True, analysis.region("fusion"))
         if "match" in heads:
-            found["sweep"] = leaf_answer(analysis.match_alone.best, False, analysis.match_alone)
-            found["match"] = _matched(analysis, sample)
+            found["sweep"] = leaf_answer(analysis.match_alone.best, False, analysis.region("sweep"))
+            best = analysis.matches
+            x, y, heading = float(best.x[0]), float(best.y[0]), float(best.heading[0])
+            found["match"] = compared(x, y, heading, analysis.region("match"))
     return found
-
-
-def _matched(analysis: Analysis, sample: SimulatedSample) -> Answer:
-    """The answer of the full pipeline: a position and a heading rather than a leaf."""
-    matches, final = analysis.matches, analysis.final
-    x, y = float(matches.x[0]), float(matches.y[0])
-    error = float(np.hypot(x - sample.x, y - sample.y))
-    return Answer(
-        error,
-        float(heading_error(matches.heading[0], sample.heading)),
-        error <= final.radius(0.5, (x, y)),
-        error <= final.radius(0.9, (x, y)),
-    )
 
 
 def _rows(
     protocol: Protocol,
     answered: dict[str, list[Answered]],
-    truths: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]],
-    locators: Sequence[Locator],
+    chances: dict[str, list[list[Measured]]],
     command: str,
 ) -> Iterator[Row]:
-    here = machine()
+    make = _row_maker(protocol, command)
 
     def row(metric: str, query: Query, method: str, unit: str, measured: Measured) -> Row:
-        name = f"{metric}/{query.name}/{protocol.area}/{method}"
-        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, protocol.seeds, here, command)
+        return make(metric, query.name, method, unit, measured)
 
     for query in protocol.queries:
-        for radius in RADII_M:
-            yield row(f"r1_{radius}m", query, "chance", "%", _chance(truths[query.name], locators, radius))
+        for radius, parts in zip(RADII_M, zip(*chances[query.name], strict=True), strict=True):
+            yield row(f"r1_{radius}m", query, "chance", "%", _together(parts))
         methods = [method for method in METHODS if method in answered[query.name][0].answers]
         for method in methods:
             mine = [one.answers[method] for one in answered[query.name]]
@@ -222,15 +261,19 @@ def _rows(
         yield row("seconds", query, methods[-1], "s", median([one.seconds for one in answered[query.name]]))
 
 
-def _chance(
-    truths: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], locators: Sequence[Locator], radius: float
-) -> Measured:
+def _row_maker(protocol: Protocol, command: str) -> MakeRow:
+    """Makes rows from metric, name of the query, method, unit and what was measured."""
+    here = machine()
+
+    def make(metric: str, query: str, method: str, unit: str, measured: Measured) -> Row:
+        name = f"{metric}/{query}/{protocol.area}/{method}"
+        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, protocol.seeds, here, command)
+
+    return make
+
+
+def _together(parts: Sequence[Measured]) -> Measured:
     """Chance over all cities, each against its own leaves."""
-    parts = []
-    for (x, y), locator in zip(truths, locators, strict=True):
-        tree = locator.atlas.tree
-        cells = tree.centre(tree.depth, *tree.unflat(tree.depth, locator.atlas.leaf_index))
-        parts.append(chance_within(x, y, *cells, radius))
     total = sum(part.n for part in parts)
     value = sum(part.value * part.n for part in parts) / max(1, total)
     return Measured(value, float("nan"), float("nan"), total)

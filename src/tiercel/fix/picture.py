@@ -49,6 +49,8 @@ _HEAT = np.array(  # position 0..1, then red, green, blue, opacity
 )
 _SMOOTH = 3  # lines are drawn this many times too large and reduced
 _WIDTH, _EDGE, _GAP = 1600, 48, 32
+INNER = _WIDTH - 2 * _EDGE
+"""Pixels across a page, between its margins."""
 
 
 def heat_levels(heat: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -140,6 +142,7 @@ def draw_steps(
     *,
     best: Point | None = None,
     truth: Point | None = None,
+    heat: Sequence[NDArray[np.floating]] = (),
     gap: int = _GAP,
 ) -> Image.Image:
     """The squares zoomed through in a row, the picked child of each outlined and joined to its enlargement.
@@ -150,6 +153,7 @@ def draw_steps(
         pixels: Side of each square in the picture.
         best: The best place, metres in the map's frame.
         truth: Where the photo was taken, if known.
+        heat: For the first squares, (g, g) probabilities of their children, row 0 north, to be laid over them.
         gap: Pixels between the squares.
     """
     row = Image.new("RGB", (len(steps) * (pixels + gap) - gap, pixels + 34), PAPER)
@@ -157,7 +161,8 @@ def draw_steps(
     for index, square in enumerate(steps):
         left = index * (pixels + gap)
         rgb, covered = overhead(square, pixels)
-        sheet = _Sheet(Image.fromarray(_ground(rgb, covered)), square)
+        view = heat_over(rgb, heat[index], covered) if index < len(heat) else Image.fromarray(_ground(rgb, covered))
+        sheet = _Sheet(view, square)
         if index + 1 < len(steps):
             child = steps[index + 1]
             _grid(sheet, round(square.side / child.side))
@@ -239,7 +244,7 @@ def draw_fix(fix: Fix, photo: Photo, overhead: Overhead, truth: Point | None = N
         overhead: Reads the map.
         truth: Where the photo was taken, metres in the map's frame, if known.
     """
-    map_side, inner = 680, _WIDTH - 2 * _EDGE
+    map_side, inner = 680, INNER
     left_width, photo_height = inner - _GAP - map_side, 500
     parts = [_headline(fix, inner, truth)]
     top = Image.new("RGB", (inner, map_side), PAPER)
@@ -250,12 +255,12 @@ def draw_fix(fix: Fix, photo: Photo, overhead: Overhead, truth: Point | None = N
     best = (fix.x, fix.y)
     if fix.steps:
         side = min(352, (inner + _GAP) // len(fix.steps) - _GAP)
-        parts.append(_titled("Zoom", draw_steps(fix.steps, overhead, side, best=best, truth=truth), inner))
+        parts.append(titled("Zoom", draw_steps(fix.steps, overhead, side, best=best, truth=truth), inner))
     if fix.candidates:
         shown, ground = fix.candidates[:5], 4 * fix.tree.side(fix.tree.depth)
         row = draw_candidates(shown, overhead, (inner + 24) // 5 - 24, ground, best=best, truth=truth)
-        parts.append(_titled("Candidates", row, inner))
-    return _stacked(parts)
+        parts.append(titled("Candidates", row, inner))
+    return stacked(parts)
 
 
 def _headline(fix: Fix, width: int, truth: Point | None) -> Image.Image:
@@ -319,14 +324,16 @@ def _heat_bar(image: Image.Image, fix: Fix, top: int) -> None:
         left += length + 14
 
 
-def _titled(title: str, row: Image.Image, width: int) -> Image.Image:
+def titled(title: str, row: Image.Image, width: int) -> Image.Image:
+    """A row of a page, `width` pixels wide, under its title."""
     image = Image.new("RGB", (width, row.height + 40), PAPER)
     _text(image, (0, 0), title, 24, INK)
     image.paste(row, (0, 40))
     return image
 
 
-def _stacked(parts: Sequence[Image.Image]) -> Image.Image:
+def stacked(parts: Sequence[Image.Image]) -> Image.Image:
+    """A page of parts, one below the other."""
     page = Image.new("RGB", (_WIDTH, sum(part.height + _GAP for part in parts) - _GAP + 2 * _EDGE), PAPER)
     top = _EDGE
     for part in parts:

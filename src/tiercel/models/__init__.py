@@ -1,6 +1,6 @@
 """Networks, and loading and saving them."""
 
-from tiercel.models.config import Calibration, ModelConfig
+from tiercel.models.config import Calibration, ModelConfig, RegionFit
 from tiercel.models.features import BlockFeatures, PhotoFeatures
 from tiercel.models.model import Model, load_model, save_model
 from tiercel.models.strips import Strip, photo_strip
@@ -11,6 +11,7 @@ __all__ = [
     "Model",
     "ModelConfig",
     "PhotoFeatures",
+    "RegionFit",
     "Strip",
     "load_model",
     "photo_strip",

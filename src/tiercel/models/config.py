@@ -19,17 +19,34 @@ GRID_PIXELS = 32
 
 
 @dataclass(frozen=True)
+class RegionFit:
+    """What makes the region around an answer hold the truth as often as it says (see `tiercel.search.disc`).
+
+    Attributes:
+        scale_m: typical error of a right match in metres; 0 for answers that are centres of leaves.
+        shares: raw share of the probability for each share that may be asked for, growing.
+    """
+
+    scale_m: float = 0.0
+    shares: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Numbers fitted on validation cities, never on test cities.
 
     Attributes:
         retrieval_temperature: divides retrieval's leaf scores before the softmax over the map.
-        zoom_weight: weight of each zoom level's score when added to retrieval's.
+        zoom_weight: weight of the zoom head's scores when added to retrieval's, over all leaves.
         first_weight: weight of the first stage's log-probability of a pose, beside the geometric match.
         match_weight: weight of the geometric match's score of a pose.
         effort: how much of the map the geometric match judges (see `Matcher.sweep`). 1,024 are the likeliest fifth of
             the poses in a city of 2 km where the heading is unknown, and 25 square kilometres where it is known.
         candidates: in how many of the likeliest leaves it then looks for the exact pose.
+        sibling_temperatures: divide the zoom head's scores before a softmax among siblings, one for each level, from
+            the leaves upwards; levels beyond them count as 1.
+        global_temperature: divides the zoom head's scores, summed along paths, before the softmax over all leaves.
+        regions: for ``<method>/<kind of query>`` (see `tiercel.locate.Analysis.kind`) what its regions need.
     """
 
     retrieval_temperature: float = 1.0
@@ -38,6 +55,38 @@ class Calibration:
     match_weight: float = 1.0
     effort: int = 1024
     candidates: int = 16
+    sibling_temperatures: tuple[float, ...] = ()
+    global_temperature: float = 1.0
+    regions: dict[str, RegionFit] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes of the published zooming network (see `tiercel.models.justzoomin`); the defaults are the published ones.
+
+    Attributes:
+        encoder: ``compact``, or the Hugging Face id (or a local folder) of a vision transformer with a class token.
+        pixels: Side in pixels of a square, and of either half of a photo.
+        depth: Picks, one a level of the tree.
+        grid: Children along a side of a square; the head has ``grid**2`` ways.
+        width: Channels of a token: those of the encoder's class token.
+        blocks: Decoder blocks.
+        heads: Attention heads.
+        hidden: Hidden channels of the SwiGLU.
+        dropout: Share of channels dropped while training.
+        channels: Channels of the ``compact`` encoder, at strides 4, 8 and 16.
+    """
+
+    encoder: str = "facebook/dinov2-base"
+    pixels: int = 384
+    depth: int = 4
+    grid: int = 4
+    width: int = 768
+    blocks: int = 6
+    heads: int = 8
+    hidden: int = 512
+    dropout: float = 0.1
+    channels: tuple[int, int, int] = (48, 96, 128)
 
 
 @dataclass(frozen=True)
@@ -48,7 +97,7 @@ class ModelConfig:
         name: Its name, for messages and model cards.
         photo_encoder: Registry name or Hugging Face id of the photo encoder.
         overhead_encoder: Registry name or Hugging Face id of the overhead encoder.
-        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``.
+        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``; or ``decoder`` alone.
         leaf_m: Side of the smallest map cell.
         branching: Children along one side of a cell.
         zoom_levels: Number of picks that zooming is trained for, counted from the leaves.
@@ -76,6 +125,7 @@ class ModelConfig:
         zoom_margin: Context around it on each side, as a share of the square's side.
         template_m: Radius of ground around the camera that the geometric match uses.
         calibration: See `Calibration`.
+        decoder: Sizes of the head ``decoder``, the published ones if left out; None where the model has no such head.
     """
 
     name: str = "compact"
@@ -107,6 +157,33 @@ class ModelConfig:
     zoom_margin: float = 0.125
     template_m: float = 48.0
     calibration: Calibration = field(default_factory=Calibration)
+    decoder: DecoderConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Fills in the published sizes.
+
+        Raises:
+            TiercelError: the head ``decoder`` is not alone.
+        """
+        if "decoder" in self.heads and len(self.heads) > 1:
+            raise TiercelError(f"model {self.name} has heads {list(self.heads)}: 'decoder' stands alone.")
+        if "decoder" in self.heads and self.decoder is None:
+            object.__setattr__(self, "decoder", DecoderConfig())
+        elif "decoder" not in self.heads and self.decoder is not None:
+            object.__setattr__(self, "decoder", None)
+
+    @classmethod
+    def of_decoder(cls, decoder: DecoderConfig, name: str = "justzoomin", leaf_m: float = 39.0625) -> ModelConfig:
+        """The settings of a model that is the published zooming network and nothing else.
+
+        Args:
+            decoder: Its sizes.
+            name: What to call it.
+            leaf_m: Side in metres of the cell that its last pick chooses; published: 10 km / 4**4.
+        """
+        # Leaves are looked at only to see whether the map covers them.
+        sizes = {"pixels_per_leaf": 8, "margin_leaves": 0, "branching": decoder.grid}
+        return cls(name=name, heads=("decoder",), leaf_m=leaf_m, decoder=decoder, **sizes)  # type: ignore[arg-type]
 
     @property
     def strip_columns(self) -> int:
@@ -142,6 +219,8 @@ class ModelConfig:
         """
         if leaf_m == self.leaf_m:
             return self
+        if "decoder" in self.heads:  # which resamples every square to its own pixels
+            return replace(self, leaf_m=leaf_m)
         per_leaf, cells = leaf_m / self.resolution, leaf_m / self.match_cell_m
         pixels = (self.block_leaves + 2 * self.margin_leaves) * round(per_leaf)
         if max(abs(per_leaf - round(per_leaf)), abs(cells - round(cells))) > GRID_SLACK or pixels % GRID_PIXELS:
@@ -192,15 +271,33 @@ class ModelConfig:
             raise TiercelError(f"{where} is of another format than this version reads ({FORMAT}): upgrade tiercel.")
         _check_known(cls, content, where)
         if isinstance(content.get("calibration"), dict):
-            _check_known(Calibration, content["calibration"], f"{where}, calibration,")
-            content["calibration"] = Calibration(**content["calibration"])
+            content["calibration"] = _calibration(content["calibration"], f"{where}, calibration,")
+        if isinstance(content.get("decoder"), dict):
+            _check_known(DecoderConfig, content["decoder"], f"{where}, decoder,")
+            decoder: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in content["decoder"].items()
+            }
+            content["decoder"] = DecoderConfig(**decoder)
         for key in ("heads", "ranges_m", "width"):
             if key in content:
                 content[key] = tuple(content[key])
         return cls(**content)
 
 
-def _check_known(kind: type[ModelConfig] | type[Calibration], content: dict[str, Any], where: str) -> None:
+def _calibration(content: dict[str, Any], where: str) -> Calibration:
+    _check_known(Calibration, content, where)
+    content = dict(content)
+    regions = content.pop("regions", {})
+    if not isinstance(regions, dict) or not all(isinstance(fit, dict) for fit in regions.values()):
+        raise TiercelError(f"{where} regions: these are no settings: calibrate the model again.")
+    for name, fit in regions.items():
+        _check_known(RegionFit, fit, f"{where} regions, {name},")
+    fits = {name: RegionFit(**{**fit, "shares": tuple(fit.get("shares", ()))}) for name, fit in regions.items()}
+    temperatures = tuple(content.pop("sibling_temperatures", ()))
+    return Calibration(**content, regions=fits, sibling_temperatures=temperatures)
+
+
+def _check_known(kind: type[Any], content: dict[str, Any], where: str) -> None:
     unknown = sorted(set(content) - {item.name for item in dataclasses.fields(kind)})
     if unknown:
         raise TiercelError(f"{where} has unknown settings ({', '.join(unknown)}): remove them or upgrade tiercel.")

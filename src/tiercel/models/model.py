@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -21,7 +22,9 @@ from tiercel.models.blocks import image_to_tensor
 from tiercel.models.config import ModelConfig
 from tiercel.models.encoders import photo_encoder
 from tiercel.models.features import BlockFeatures, PhotoFeatures
+from tiercel.models.justzoomin import JustZoomInNet, images_to_tensor, photo_halves
 from tiercel.models.match import COLUMNS_PER_OUTPUT, MatchHead
+from tiercel.models.packing import packed
 from tiercel.models.retrieval import RetrievalHead, turned
 from tiercel.models.strips import Strip, photo_strip
 from tiercel.models.zoom import ZoomHead
@@ -49,6 +52,9 @@ class Model(nn.Module):
         self.retrieval = RetrievalHead(config) if "retrieval" in heads else None
         self.zoom = ZoomHead(config) if "zoom" in heads else None
         self.match = MatchHead(config) if "match" in heads else None
+        self.decoder = JustZoomInNet(config.decoder) if config.decoder is not None else None
+        # In a list, so that it is no part of this module.
+        self._fast_encoder: tuple[object, list[nn.Module]] | None = None
 
     @property
     def name(self) -> str:
@@ -64,6 +70,7 @@ class Model(nn.Module):
     def fingerprint(self) -> str:
         """Hash of the sizes and weights, by which an atlas knows its model. Calibration does not change it."""
         sizes = {name: value for name, value in vars(self.config).items() if name != "calibration"}
+        sizes = {name: value for name, value in sizes.items() if name != "decoder" or value is not None}
         digest = hashlib.sha256(repr(sizes).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -84,6 +91,24 @@ class Model(nn.Module):
             return self
         model = Model(config)
         model.load_state_dict(self.state_dict())
+        return model.eval().to(self.device)
+
+    def with_heads(self, heads: Sequence[str]) -> Model:
+        """The same network with some of its heads only, for atlases that are to hold less.
+
+        Args:
+            heads: Which heads to keep.
+
+        Raises:
+            TiercelError: the model has no such head.
+        """
+        missing = set(heads) - set(self.config.heads)
+        if missing:
+            raise TiercelError(
+                f"model {self.name} has no head {', '.join(sorted(missing))}: it has {', '.join(self.config.heads)}."
+            )
+        model = Model(replace(self.config, heads=tuple(heads)))
+        model.load_state_dict(self.state_dict(), strict=False)
         return model.eval().to(self.device)
 
     def strip(self, photo: Photo, *, use_heading: bool = True) -> Strip:
@@ -216,6 +241,36 @@ class Model(nn.Module):
             keys = self.zoom.keys(image, parents.to(self.device), level_from_leaf)
         return keys.to("cpu", torch.float16).numpy()
 
+    @torch.inference_mode()
+    def encode_tokens(self, photos: Sequence[Photo]) -> NDArray[np.float32]:
+        """Photos as the decoder sees them: (n, width) float32."""
+        assert self.decoder is not None
+        halves = np.stack([photo_halves(photo.pixels, self.decoder.config.pixels) for photo in photos])
+        tokens = self._tokens(images_to_tensor(halves).flatten(0, 1))
+        return np.asarray(tokens.reshape(len(halves), 2, -1).mean(1))
+
+    @torch.inference_mode()
+    def encode_squares(self, pixels: NDArray[np.uint8], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Squares as the decoder sees them.
+
+        Args:
+            pixels: (n, P, P, 3) uint8, P the decoder's pixels, row 0 in the north.
+            covered: (n, P, P) bool, where the map has pixels; elsewhere is mid grey.
+
+        Returns:
+            (n, width) float32. In single precision on any device: a pick is a close call now and then.
+        """
+        return self._tokens(overhead_to_tensor(pixels, covered))
+
+    def _tokens(self, images: Tensor) -> NDArray[np.float32]:
+        assert self.decoder is not None
+        encoder = self.decoder.encoder.eval()
+        # A copy whose layout is made for this; not of weights that have changed since.
+        version = (self.device, tuple(parameter._version for parameter in encoder.parameters()))
+        if self._fast_encoder is None or self._fast_encoder[0] != version:
+            self._fast_encoder = version, [packed(encoder)]
+        return np.asarray(self._fast_encoder[1][0](images.to(self.device)).cpu().numpy())
+
     def _inference(self) -> AbstractContextManager[Any]:
         """Evaluation mode; bf16 on a GPU, where it is fast and safe for these networks."""
         self.eval()
@@ -280,7 +335,8 @@ def load_model(name: str | Path = "bundled", device: str | None = None) -> Model
     """Load a model for inference.
 
     Args:
-        name: ``bundled``, a checkpoint folder, or a Hugging Face id ``owner/model`` of one.
+        name: ``bundled``, a checkpoint folder, a Hugging Face id ``owner/model`` of one, or a ``.pth`` file of the
+            authors of Just Zoom In (with a config.json beside it where its sizes are not those published).
         device: Where to put it; a GPU if there is one.
 
     Raises:
@@ -289,6 +345,8 @@ def load_model(name: str | Path = "bundled", device: str | None = None) -> Model
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if str(name).endswith(".pth"):
+        return _load_published(Path(name)).eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = bundled_folder() if name == "bundled" else _find(str(name))
     config, weights = ModelConfig.load(folder / "config.json"), folder / "model.safetensors"
     if not weights.is_file():
@@ -308,6 +366,21 @@ def load_model(name: str | Path = "bundled", device: str | None = None) -> Model
             f"{weights} does not fit its config.json ({reason}): fetch or train the model again."
         ) from None
     return model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _load_published(path: Path) -> Model:
+    """A model of nothing but the published zooming network."""
+    from tiercel.models.published import read_published
+
+    beside = path.with_name("config.json")
+    config = ModelConfig.load(beside) if beside.is_file() else None
+    net = read_published(path, config.decoder if config is not None else None)
+    if config is None or config.decoder is None:
+        config = ModelConfig.of_decoder(net.config, name=path.stem)
+    with torch.device("meta"):
+        model = Model(config)
+    model.decoder = net
+    return model
 
 
 def _find(name: str) -> Path:

@@ -4,15 +4,19 @@ Pure numpy; knows trees and scores, no networks.
 """
 
 from tiercel.search.descent import Descent, beam, best_first, greedy, zoom_steps
-from tiercel.search.policy import BottomUp, LevelScores, Policy, WeightedSum, bottom_up
+from tiercel.search.disc import Disc, Region
+from tiercel.search.policy import BottomUp, LevelScores, Policy, Tempered, WeightedSum, bottom_up
 from tiercel.search.posterior import Posterior, posterior
 
 __all__ = [
     "BottomUp",
     "Descent",
+    "Disc",
     "LevelScores",
     "Policy",
     "Posterior",
+    "Region",
+    "Tempered",
     "WeightedSum",
     "beam",
     "best_first",

@@ -192,6 +192,40 @@ class WeightedSum:
         return total
 
 
+class Tempered:
+    """A policy whose scores are divided by a temperature for each level: above 1 it is less sure, below 1 more.
+
+    The ranking among the children of one cell stays; how paths weigh against each other may change.
+    """
+
+    def __init__(self, policy: Policy, temperatures: Sequence[float]) -> None:
+        """Takes the policy.
+
+        Args:
+            policy: Any policy.
+            temperatures: From the leaves upwards; levels beyond them keep their scores.
+
+        Raises:
+            ValueError: A temperature is not positive.
+        """
+        if not all(0 < temperature < np.inf for temperature in temperatures):
+            raise ValueError(f"temperatures are positive numbers, not {tuple(temperatures)}")
+        self.policy, self.tree, self.temperatures = policy, policy.tree, tuple(temperatures)
+
+    def child_scores(self, level: int, row: Indices, col: Indices) -> Scores:
+        """The scores of the children of cells, tempered, as `Policy.child_scores`."""
+        return self.policy.child_scores(level, row, col) / self._of(level + 1)
+
+    def node_scores(self, level: int) -> Scores | None:
+        """The scores of a whole level, tempered, or None where the policy does not know it."""
+        scores = self.policy.node_scores(level)
+        return None if scores is None else scores / self._of(level)
+
+    def _of(self, level: int) -> np.float32:
+        up = self.tree.depth - level
+        return np.float32(self.temperatures[up] if up < len(self.temperatures) else 1.0)
+
+
 def gather(tree: ZoomTree, level: int, values: NDArray[_Value]) -> NDArray[_Value]:
     """The values of the cells of a level, laid out by parent.
 

@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from tiercel.errors import TiercelError
 from tiercel.geo import ZoomTree
+from tiercel.search.disc import Disc
 from tiercel.search.policy import Indices, Policy, check_scores, log_sum_exp
 
 Numbers = NDArray[np.float64]
 
 #: Cells whose children are asked for at once where a policy does not know whole levels.
 _BATCH = 1024
-#: Halvings of the search for a radius: from the size of a country to below a micrometre.
-_HALVINGS = 48
 
 
 def posterior(policy: Policy, *, temperature: float = 1.0) -> Posterior:
@@ -192,17 +191,7 @@ class Posterior:
         Raises:
             ValueError: The share is not above 0 and at most 1.
         """
-        if not 0 < share <= 1:
-            raise ValueError(f"a share of the probability lies above 0 and at most at 1, not {share}")
-        disc = _Disc(self, around or self.centre)
-        low, high = 0.0, disc.reach
-        if share == 1:
-            return high
-        # All shares halve the same interval, which makes the answer monotone in the share to the last bit.
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            low, high = (low, middle) if disc.mass(middle) >= share else (middle, high)
-        return high
+        return self._disc(around).radius(share)
 
     def mass_within(self, radius: float, around: tuple[float, float] | None = None) -> float:
         """The probability that the place is at most so far from a point: the inverse of `radius`.
@@ -211,65 +200,10 @@ class Posterior:
             radius: Metres.
             around: Easting and northing of the point, metres; the centre of the best leaf if left out.
         """
-        return _Disc(self, around or self.centre).mass(radius)
+        return self._disc(around).mass(radius)
 
-
-class _Disc:
-    """Probability inside circles of any radius around one point."""
-
-    def __init__(self, answer: Posterior, around: tuple[float, float]) -> None:
-        tree = answer.tree
-        leaves = np.flatnonzero(answer.probability)
-        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
-        self._probability = answer.probability[leaves]
-        self._x, self._y, self._side = x - around[0], y - around[1], tree.side(tree.depth)
-        half = self._side / 2
-        self._far = np.hypot(abs(self._x) + half, abs(self._y) + half)
-        self._near = np.hypot(np.maximum(abs(self._x) - half, 0), np.maximum(abs(self._y) - half, 0))
-
-    @property
-    def reach(self) -> float:
-        """Distance of the farthest corner, metres."""
-        return float(self._far.max())
-
-    def mass(self, radius: float) -> float:
-        """Probability within the radius."""
-        inside = self._far <= radius
-        cut = ~inside & (self._near < radius)
-        shares = _overlap(self._x[cut], self._y[cut], self._side, radius) / self._side**2
-        return float(self._probability[inside].sum() + (self._probability[cut] * shares).sum())
-
-
-def _overlap(x: Numbers, y: Numbers, side: float, radius: float) -> Numbers:
-    """Area common to a circle around the origin and squares with centres x, y."""
-    west, east, south, north = x - side / 2, x + side / 2, y - side / 2, y + side / 2
-    area = (
-        _corner(east, north, radius)
-        - _corner(west, north, radius)
-        - _corner(east, south, radius)
-        + _corner(west, south, radius)
-    )
-    return np.clip(area, 0, side**2)
-
-
-def _corner(a: Numbers, b: Numbers, radius: float) -> Numbers:
-    """Area of the part of a circle around the origin with x <= a and y <= b.
-
-    A column of the circle at x has half its height h(x) = sqrt(r^2 - x^2) on each side. Between -c and c, where h
-    reaches |b|, the line y = b cuts the column to h + b; beyond, it is whole (2 h) if b is above and gone if below.
-    """
-    a, b = np.clip(a, -radius, radius), np.clip(b, -radius, radius)
-    c = np.minimum(np.sqrt((radius - b) * (radius + b)), radius)
-    middle = np.clip(a, -c, c)
-    cut = b * (middle + c) + _under_arc(middle, radius) - _under_arc(-c, radius)
-    whole = _under_arc(np.minimum(a, -c), radius) + _under_arc(np.maximum(a, c), radius) - _under_arc(c, radius)
-    return np.asarray(cut + np.where(b > 0, 2 * whole, 0))
-
-
-def _under_arc(t: Numbers, radius: float) -> Numbers:
-    """Integral of sqrt(radius^2 - x^2) from -radius to t."""
-    root = np.sqrt((radius - t) * (radius + t))
-    return np.asarray((t * root + radius**2 * np.arcsin(t / radius)) / 2 + math.pi * radius**2 / 4)
+    def _disc(self, around: tuple[float, float] | None) -> Disc:
+        return Disc(self.tree, self.probability, around or self.centre)
 
 
 def _log_normal_shares(edges: Numbers) -> Numbers:

@@ -20,8 +20,6 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
         recipe_text: The recipe as it stands in its file.
         folder: The run, with one folder and ``log.csv`` for each stage.
     """
-    train = seeds("train", recipe.cities.train, recipe.cities.first)
-    watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
     heads = ", ".join(dict.fromkeys(head for stage in recipe.stages for head in stage.heads))
     lines = [
         "---",
@@ -34,10 +32,7 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
         "",
         f"Locates street photos on overhead maps. Heads: {heads}. Weights are stored in fp16.",
         "",
-        "**Data.** Nothing but cities made by tiercel's simulator: no photo and no map of a real place. "
-        f"{len(train)} cities of {recipe.cities.size:g} m (seeds {train[0]} to {train[-1]}), {recipe.cities.views} "
-        f"panoramas in each; progress was watched on cities of seeds {', '.join(map(str, watched))}. Test cities have "
-        "seeds below 1000 and took no part.",
+        f"**Data.** {_data(recipe)}",
         "",
         f"**Recipe.** Seed {recipe.seed}. `tiercel train recipes/compact.yaml -o runs/compact` makes it again:",
         "",
@@ -57,6 +52,20 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _data(recipe: Recipe) -> str:
+    """What it was trained on."""
+    if recipe.data:
+        return f"Photos and the map in {recipe.data}, split as its CSV files say; see there whose they are."
+    train = seeds("train", recipe.cities.train, recipe.cities.first)
+    watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
+    return (
+        "Nothing but cities made by tiercel's simulator: no photo and no map of a real place. "
+        f"{len(train)} cities of {recipe.cities.size:g} m (seeds {train[0]} to {train[-1]}), {recipe.cities.views} "
+        f"panoramas in each; progress was watched on cities of seeds {', '.join(map(str, watched))}. Test cities have "
+        "seeds below 1000 and took no part."
+    )
 
 
 def _last_validation(recipe: Recipe, folder: Path) -> list[str]:

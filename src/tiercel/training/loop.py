@@ -22,6 +22,7 @@ from tiercel.models.model import Model, bundled_folder, load_model, save_model
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
 from tiercel.training.card import model_card
 from tiercel.training.cities import TrainingCity, describe, prepare_cities
+from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos, in_steps, open_photos
 from tiercel.training.losses import loss_for
 from tiercel.training.muon import Muon
 from tiercel.training.recipe import Recipe, Stage
@@ -34,6 +35,7 @@ Report = Callable[[str], None]
 LOG_EVERY = 50
 VALIDATION_BATCHES = 8
 STATE = "state.pt"
+BEST = "best.pt"
 WEIGHTS = "model.safetensors"
 LENT = {"photo.": ("match.photo.",), "retrieval.encoder.": ("match.", "zoom.encoder.")}
 """Retrieval's encoders, and the other heads' that may start from them."""
@@ -77,8 +79,11 @@ def train(
             raise TiercelError(
                 f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder."
             )
-    with state.main_process_first():
-        prepared = prepare_data(recipe, Path(cities) if cities else folder / "cities", report)
+    if recipe.data:
+        prepared = Prepared(*open_photos(recipe, state.process_index, state.num_processes))
+    else:
+        with state.main_process_first():
+            prepared = prepare_data(recipe, Path(cities) if cities else folder / "cities", report)
     for one in wanted:
         if not _done(folder, one):
             train_stage(recipe, one, folder / one.name, prepared, report)
@@ -98,10 +103,10 @@ def _done(folder: Path, stage: Stage) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Cities to train on, and other cities to watch progress on."""
+    """Cities to train on, and other cities to watch progress on; or photos of a data set in their place."""
 
-    train: list[TrainingCity]
-    validation: list[TrainingCity]
+    train: list[TrainingCity] | ZoomPhotos
+    validation: list[TrainingCity] | ZoomPhotos
 
 
 def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
@@ -119,10 +124,13 @@ def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
     return Prepared(ready[: len(train_seeds)], ready[len(train_seeds) :])
 
 
+Batches = RetrievalBatches | MatchBatches | DecoderBatches
+
+
 class Steps(Dataset[Batch]):
     """The batch of each step, a function of the seed, the step and the process alone."""
 
-    def __init__(self, batches: RetrievalBatches | MatchBatches, seed: int, steps: range, process: int) -> None:
+    def __init__(self, batches: Batches, seed: int, steps: range, process: int) -> None:
         """Steps of a run, or those that are left of it."""
         self.batches, self.seed, self.steps, self.process = batches, seed, steps, process
 
@@ -137,9 +145,12 @@ class Steps(Dataset[Batch]):
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """Linear warm-up, then a cosine from the peak down to 2 % of it."""
-    warm = min(1.0, (step + 1) / max(1, stage.warm_up))
-    return stage.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / stage.steps)))
+    """Linear warm-up, then a cosine from the peak down to a share of it (see `Stage`)."""
+    warm_up = round(stage.warm_up_share * stage.steps) or stage.warm_up
+    behind = warm_up if stage.warm_up_share else 0
+    warm = min(1.0, (step + 1) / max(1, warm_up))
+    cosine = 0.5 * (1 + math.cos(math.pi * max(0, step - behind) / (stage.steps - behind)))
+    return stage.learning_rate * warm * (stage.final_rate + (1 - stage.final_rate) * cosine)
 
 
 def optimiser_for(stage: Stage, parameters: list[nn.Parameter], step: int) -> torch.optim.Optimizer:
@@ -155,13 +166,18 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         recipe: The whole recipe.
         stage: The stage.
         folder: Gets ``log.csv``, ``state.pt`` on the way, and ``config.json`` and ``model.safetensors`` at the end.
-        cities: Rendered cities.
+        cities: Rendered cities, or the photos of a data set.
         report: Told a line now and then.
     """
     from accelerate import Accelerator
 
+    _check_fed(recipe, stage)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
+    validate_every = recipe.validate_every
+    if isinstance(cities.train, ZoomPhotos):
+        stage = in_steps(stage, cities.train)
+        validate_every = stage.validate_epochs * cities.train.steps(stage) or validate_every
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
     config = dataclasses.replace(recipe.model, heads=stage.heads)
     model = Model(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -176,14 +192,16 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         source = bundled_folder() if stage.start_from == "bundled" else folder.parent / stage.start_from
         take_over(model, source / WEIGHTS, stage.start_parts)
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
-    batches = loss_module.batches(cities.train, stage, config)
+    kind: Any = loss_module.batches
+    batches: Batches = kind(cities.train, stage, config)
     steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
     loader = DataLoader(
         steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=4 if recipe.workers else None
     )
-    watch = loss_module.batches(cities.validation, stage, config, augment=False)
+    watch: Batches = kind(cities.validation, stage, config, augment=False)
     log = Log(folder / "log.csv" if accelerator.is_main_process else None, first, recipe.tensorboard)
     waiting, last = 0.0, time.perf_counter()
+    best = _best(folder / BEST)
     for step, batch in _timed(loader, first):
         waiting += batch[1]
         if step == stage.muon_from and step > 0:
@@ -194,6 +212,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         prepared.train()
         for part in frozen:
             part.eval()
+        # Dropout too is a function of the seed, the step and the process alone.
+        torch.manual_seed((recipe.seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
         with accelerator.autocast():
             out = prepared(_to(batch[0], accelerator.device))
         prepared_optimiser.zero_grad()
@@ -207,16 +227,23 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
             line = log.write(done, seconds=now - last, waiting_share=waiting / (now - last))
             waiting, last = 0.0, now
             report(f"{stage.name} {done}/{stage.steps}: {line}")
-        if cities.validation and (done % recipe.validate_every == 0 or done == stage.steps):
-            report(
-                f"{stage.name} {done}/{stage.steps} validation: {_validate(prepared, watch, accelerator, log, done)}"
-            )
+        if cities.validation and (done % validate_every == 0 or done == stage.steps):
+            values = _validate(prepared, watch, accelerator)
+            if isinstance(loss_module, DecoderLoss) and isinstance(cities.validation, ZoomPhotos):
+                with accelerator.autocast():
+                    values |= loss_module.measure(cities.validation)
+            report(f"{stage.name} {done}/{stage.steps} validation: {log.write_validation(done, values)}")
+            if stage.keep_best and accelerator.is_main_process:
+                best = _keep_better(folder / BEST, model, _named(values, stage), best)
             last = time.perf_counter()
         if done % recipe.save_every == 0 and accelerator.is_main_process:
             _save(folder / STATE, loss_module, optimiser, done)
     if accelerator.is_main_process:
+        if best is not None:
+            model.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location="cpu")["model"])
         save_model(model, folder, f"Heads {', '.join(stage.heads)} of {config.name}, an intermediate result.\n")
         (folder / STATE).unlink(missing_ok=True)
+        (folder / BEST).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
 
 
@@ -251,6 +278,46 @@ def _restore(path: Path, module: nn.Module) -> tuple[int, dict[str, Any] | None]
     return int(state["step"]), state["optimiser"]
 
 
+def _check_fed(recipe: Recipe, stage: Stage) -> None:
+    """Make sure that a stage is fed what it learns from.
+
+    Raises:
+        TiercelError: it is not.
+    """
+    if ("decoder" in stage.heads) == bool(recipe.data):
+        return
+    wanted = "data: FOLDER of photos and a map" if not recipe.data else "cities, and no data"
+    raise TiercelError(f"stage '{stage.name}' with heads {list(stage.heads)} needs {wanted}: mend the recipe.")
+
+
+def _named(values: dict[str, float], stage: Stage) -> float:
+    """The validation value that a stage keeps its best weights by.
+
+    Raises:
+        TiercelError: there is none of that name.
+    """
+    if stage.keep_best not in values:
+        raise TiercelError(
+            f"stage '{stage.name}' cannot keep_best '{stage.keep_best}': use one of {', '.join(values)}."
+        )
+    return values[stage.keep_best]
+
+
+def _best(path: Path) -> float | None:
+    """The best validation value of a run so far, None without one."""
+    return float(torch.load(path, weights_only=True, map_location="cpu")["value"]) if path.exists() else None
+
+
+def _keep_better(path: Path, model: Model, value: float, best: float | None) -> float:
+    """Write the weights if they are better than the best so far; the best then."""
+    if best is not None and value <= best:
+        return best
+    temporary = path.with_suffix(".partial")
+    torch.save({"model": model.state_dict(), "value": value}, temporary)
+    temporary.replace(path)
+    return value
+
+
 def take_over(model: Model, path: Path, parts: tuple[str, ...] = ()) -> int:
     """Start from another stage's weights: from those of the same name, and a new head's encoders from retrieval's.
 
@@ -282,9 +349,7 @@ def take_over(model: Model, path: Path, parts: tuple[str, ...] = ()) -> int:
 
 
 @torch.no_grad()
-def _validate(
-    module: nn.Module, batches: RetrievalBatches | MatchBatches, accelerator: Accelerator, log: Log, step: int
-) -> str:
+def _validate(module: nn.Module, batches: Batches, accelerator: Accelerator) -> dict[str, float]:
     """Mean losses over the same few batches of cities that never train."""
     module.eval()
     sums: dict[str, float] = {}
@@ -293,7 +358,7 @@ def _validate(
         with accelerator.autocast():
             for name, value in module(_to(batch, accelerator.device)).items():
                 sums[name] = sums.get(name, 0.0) + float(value) / VALIDATION_BATCHES
-    return log.write_validation(step, sums)
+    return sums
 
 
 class Log:

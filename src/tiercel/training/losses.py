@@ -17,6 +17,7 @@ from tiercel.models.retrieval import FEATURES, RetrievalHead, pose_scores
 from tiercel.models.zoom import ZoomHead
 from tiercel.sim.landcover import BUILDINGS, CLASSES
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
+from tiercel.training.decoder import DecoderLoss
 from tiercel.training.recipe import Stage
 
 HIDDEN_SCORE = -1e4
@@ -393,12 +394,14 @@ class MatchLoss(nn.Module):
         return map_loss + photo_loss, {"named_on_map": on_map, "named_in_photo": in_photo}
 
 
-def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss:
+def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss | DecoderLoss:
     """The loss of a stage.
 
     Raises:
         TiercelError: the stage's heads cannot be trained together.
     """
+    if set(stage.heads) == {"decoder"}:
+        return DecoderLoss(model, stage)
     if set(stage.heads) == {"match"}:
         return MatchLoss(model, stage)
     if stage.zoom_objective not in OBJECTIVES:
@@ -415,5 +418,5 @@ def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss:
         return RetrievalLoss(model, stage)
     raise TiercelError(
         f"stage '{stage.name}' has heads {list(stage.heads)}: "
-        "a stage trains [match], [retrieval], [zoom] or [retrieval, zoom]."
+        "a stage trains [match], [retrieval], [zoom], [retrieval, zoom] or [decoder]."
     )

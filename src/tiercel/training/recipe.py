@@ -40,8 +40,9 @@ class Stage:
 
     Attributes:
         name: Its folder.
-        heads: ``[retrieval]``, ``[zoom]``, both (they share a photo encoder), or ``[match]``.
+        heads: ``[retrieval]``, ``[zoom]``, both (they share a photo encoder), ``[match]``, or ``[decoder]``.
         steps: Optimiser steps.
+        epochs: Passes over the photos, instead of `steps` (decoder).
         start_from: Stage, trained before, whose weights this one starts from: the same head's, or its encoders' if
             this one's head is another; or ``bundled`` for the weights that come with tiercel.
         start_parts: Parts of those weights to start from, such as ``[photo, retrieval.encoder]``; all if left out.
@@ -61,8 +62,10 @@ class Stage:
         heading_error: How far off the right heading may be, degrees (match): as much as a compass, or as the nearest
             of the headings that are tried where none is known.
         muon_from: From this step on Muon optimises, AdamW before; 0 for Muon from the start.
-        learning_rate: Peak, after a warm-up, before a cosine down to 2 %.
+        learning_rate: Peak, after a warm-up, before a cosine.
+        final_rate: Share of the peak that the cosine comes down to.
         warm_up: Steps.
+        warm_up_share: Share of all steps, instead of `warm_up`; the cosine then starts behind it.
         weight_decay: AdamW's.
         clip: Greatest gradient norm.
         zoom_loss: Weight of the zoom head's loss.
@@ -71,11 +74,20 @@ class Stage:
             level), ``reject`` (the right child or "not in this square", for all squares) or ``tree`` (the right path
             among all paths of the batch by their summed scores, its beginnings too).
         land_cover_loss: Weight of naming what lies where, from the map and from the photo (retrieval and match).
+        photos_per_batch: Photos in a batch of each process (decoder).
+        photos_per_place: How many of them are taken from one and the same of the last squares looked at, as far as it
+            has so many; they share its encodings, and those of all squares around it (decoder).
+        pretrained: Start from the weights that the encoder's makers published; ``compact`` has none (decoder).
+        unfrozen_blocks: Last blocks of the encoder that are trained, with its final norm; -1 for all of it (decoder).
+        label_smoothing: Share of the target that is spread over all children (decoder).
+        validate_epochs: Passes over the photos between validations, instead of the recipe's steps (decoder).
+        keep_best: Validation value whose best weights are kept, such as ``r1_40m``; else the last (decoder).
     """
 
     name: str
     heads: tuple[str, ...]
-    steps: int
+    steps: int = 0
+    epochs: int = 0
     start_from: str = ""
     start_parts: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
@@ -94,12 +106,30 @@ class Stage:
     heading_error: float = 2.8
     muon_from: int = 0
     learning_rate: float = 1e-3
+    final_rate: float = 0.02
     warm_up: int = 100
+    warm_up_share: float = 0.0
     weight_decay: float = 0.02
     clip: float = 5.0
     zoom_loss: float = 0.3
     zoom_objective: str = "branches"
     land_cover_loss: float = 0.0
+    photos_per_batch: int = 64
+    photos_per_place: int = 1
+    pretrained: bool = True
+    unfrozen_blocks: int = -1
+    label_smoothing: float = 0.1
+    validate_epochs: int = 0
+    keep_best: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuses a stage without an end.
+
+        Raises:
+            TypeError: it has neither steps nor epochs.
+        """
+        if not self.steps and not self.epochs:
+            raise TypeError(f"stage '{self.name}' has no end: give steps, or epochs")
 
 
 @dataclass(frozen=True)
@@ -109,6 +139,7 @@ class Recipe:
     Attributes:
         model: Sizes of the model.
         cities: What it is fed.
+        data: Folder of photos and a map in the published layout, which feeds it instead (decoder).
         stages: The optimisations.
         seed: Seed of weights and batches.
         precision: ``bf16`` or ``no`` (fp32).
@@ -121,6 +152,7 @@ class Recipe:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     cities: Cities = field(default_factory=Cities)
+    data: str = ""
     stages: tuple[Stage, ...] = ()
     seed: int = 0
     precision: str = "bf16"

@@ -1,0 +1,111 @@
+"""``python -m tiercel.evaluation.pages PAGE RESULTS``: tables rendered into a page from files of results.
+
+A page says where a table stands by a pair of lines, and nothing between them is written by hand::
+
+    <!-- table zoom_training -->
+    <!-- end -->
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tiercel.errors import TiercelError
+from tiercel.evaluation.protocol import QUERIES
+from tiercel.evaluation.report import METHOD_WORDS, cell, line
+from tiercel.evaluation.results import Row, read_rows
+
+Rows = Mapping[str, Row]
+_PLACE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill(page: Path, results: Path) -> None:
+    """Render the tables of a page anew.
+
+    Args:
+        page: A Markdown file.
+        results: Folder of the files of rows; the table ``name`` is rendered from ``name.json``.
+
+    Raises:
+        TiercelError: the page asks for a table that does not exist, or a file of rows is missing.
+    """
+
+    def rendered(place: re.Match[str]) -> str:
+        name = place[2]
+        if name not in TABLES:
+            raise TiercelError(f"{page} asks for a table '{name}': there are {', '.join(TABLES)}.")
+        rows = {row.name: row for row in read_rows(results / f"{name}.json")}
+        return place[1] + "\n" + "\n".join(TABLES[name](rows)) + "\n\n" + place[3]
+
+    page.write_text(_PLACE.sub(rendered, page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _training(rows: Rows) -> list[str]:
+    """Arms of a comparison by search, one table a kind of query."""
+    arms = list(dict.fromkeys(row.parts[3].partition("@")[2] for row in rows.values() if "@" in row.name))
+    lines: list[str] = []
+    for query in QUERIES:
+        chance = cell(rows.get(f"r1_50m/{query.name}/unseen/chance"))
+        lines += [f"Answers within 50 m, %: {query.words} (chance {chance})", ""]
+        methods = ("greedy", "beam16", "best_first", "bottom_up", "global", "retrieval")
+        lines += [line(["arm", *(METHOD_WORDS[method] for method in methods)]), line(["---"] + ["---:"] * len(methods))]
+        for arm in arms:
+            cells = [cell(rows.get(f"r1_50m/{query.name}/unseen/{method}@{arm}")) for method in methods]
+            lines.append(line([f"`{arm}`", *cells]))
+        lines.append("")
+    minutes = [f"`{arm}` {cell(rows.get(f'training_minutes/all/unseen/training@{arm}'), 0)}" for arm in arms]
+    return [*lines, f"Minutes of training: {', '.join(minutes)}. {_source(rows)}"]
+
+
+def _speed(rows: Rows) -> list[str]:
+    """Ratios as they stand, one row each."""
+    lines = [line(["what", "network", "ratio", "machine"]), line(["---", "---", "---:", "---"])]
+    for row in rows.values():
+        metric, query, area, method = row.parts
+        words = " ".join((metric, query, area)).replace("_", " ")
+        lines.append(line([words, method, cell(row, 2), row.machine]))
+    return [*lines, "", _source(rows)]
+
+
+def _metropolis(rows: Rows) -> list[str]:
+    """Methods by metric, one table a kind of query."""
+    metrics = ("r1_40m", "r1_50m", "r1_100m", "r1_strict", "median_m")
+    words = ("within 40 m, %", "within 50 m, %", "within 100 m, %", "strict R@1, %", "median error, m")
+    lines: list[str] = []
+    for query in QUERIES:
+        methods = dict.fromkeys(row.parts[3] for row in rows.values() if row.parts[1] == query.name)
+        if not methods:
+            continue
+        some = next(row for row in rows.values() if row.parts[1] == query.name and row.n)
+        lines += [f"{query.words}, {some.n} queries", "", line(["method", *words]), line(["---"] + ["---:"] * 5)]
+        for method in methods:
+            cells = [cell(rows.get(f"{metric}/{query.name}/metropolis/{method}")) for metric in metrics]
+            lines.append(line([METHOD_WORDS.get(method, method), *cells]))
+        lines.append("")
+    return [*lines, _source(rows)]
+
+
+def _source(rows: Rows) -> str:
+    some = next(iter(rows.values()))
+    seeds = f", seeds {', '.join(map(str, some.seeds))}" if some.seeds else ""
+    return f"Measured by `{some.command}` on {some.machine}{seeds}. In brackets: 95 % bootstrap interval over queries."
+
+
+TABLES: dict[str, Callable[[Rows], list[str]]] = {
+    "zoom_training": _training,
+    "zoom_speed": _speed,
+    "metropolis": _metropolis,
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fill a page."""
+    page, results = arguments
+    fill(Path(page), Path(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
