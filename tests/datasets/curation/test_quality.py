@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from tests.datasets.curation.town import blurred, finger, room, street
 from tiercel.datasets.curation.quality import Measures, Thresholds, blur_effect, measure
 from tiercel.photos import Photo
 
-REAL = Path("/work/shared/data")
+# Beside the checkout, or wherever the variable says: a folder with dc/*_photo.jpg and photos/*.jpg.
+REAL = Path(os.environ.get("TIERCEL_REAL_PHOTOS", Path(__file__).parents[4] / "shared" / "data"))
 REAL_PHOTOS = sorted(REAL.glob("dc/*_photo.jpg")) + sorted(REAL.glob("photos/*.jpg"))
 
 
