@@ -95,8 +95,21 @@ class Analysis:
     @cached_property
     def zoom(self) -> Policy:
         """Zooming's scores. Where the zoom head leaves the last pick to retrieval's keys, these make it."""
-        whole = self.locator.atlas.manifest.sizes.zoom_lowest == 1
-        return zoom_policy(self.locator.atlas, self.photo, None if whole else self.poses)
+        return zoom_policy(self.locator.atlas, self.photo, None if self._zooms_to_the_end else self.poses)
+
+    @cached_property
+    def zoom_weighed(self) -> Policy:
+        """As `zoom`, but with the zoom head's part weighed against retrieval's, where retrieval makes the last pick."""
+        return self.zoom if self._zooms_to_the_end else self._together
+
+    @cached_property
+    def _together(self) -> Policy:
+        """Retrieval's poses, and the zoom head's scores with the weight they deserve beside them."""
+        return zoom_policy(self.locator.atlas, self.photo, self.poses, self.calibration.zoom_weight)
+
+    @property
+    def _zooms_to_the_end(self) -> bool:
+        return self.locator.atlas.manifest.sizes.zoom_lowest == 1
 
     @property
     def zoom_levels(self) -> int:
@@ -121,7 +134,7 @@ class Analysis:
     @cached_property
     def zoom_global(self) -> Posterior:
         """Zooming with every leaf weighed against every other."""
-        return posterior(self.zoom, temperature=self.calibration.global_temperature)
+        return posterior(self.zoom_weighed, temperature=self.calibration.global_temperature)
 
     @cached_property
     def retrieval(self) -> Posterior:
@@ -131,8 +144,7 @@ class Analysis:
     @cached_property
     def first(self) -> Posterior:
         """The first stage: retrieval and zooming together, and the prior."""
-        weight = self.calibration.zoom_weight
-        answer = posterior(zoom_policy(self.locator.atlas, self.photo, self.poses, weight))
+        answer = posterior(self._together)
         if self.prior is not None:
             x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
             answer = answer.with_prior(float(x), float(y), self.prior.radius_m)

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from tiercel.evaluation.calibrate import (
     ZOOM_WEIGHTS,
     _first_scores,
     _first_stage,
+    _fit_weights,
     calibrate,
     save_calibration,
 )
+from tiercel.geo import Square, ZoomTree
 from tiercel.locate import Locator
 from tiercel.models import Calibration, Model, load_model, save_model
 from tiercel.photos.write import write_photo
@@ -108,3 +111,17 @@ def test_calibrating_a_checkpoint(checkpoint, tmp_path, monkeypatch) -> None:
     assert found.match_weight in MATCH_WEIGHTS
     assert load_model(checkpoint, "cpu").config.calibration == found
     shutil.rmtree(checkpoint)
+
+
+def test_each_truth_is_a_leaf_of_its_own_map(checkpoint, monkeypatch) -> None:
+    """Maps of different cities lie apart: a place on one is nowhere on another."""
+    seen: list[int] = []
+    monkeypatch.setattr(MODULE, "_first_stage", lambda asked, report: seen.extend(t for _, _, t in asked) or (1.0, 0.5))
+    monkeypatch.setattr(MODULE, "_final_weights", lambda folder, before, *_: before)
+    asked = []
+    for south in (0.0, 20_000.0):
+        tree = ZoomTree(Square(1000.0, south + 1000.0, 2000.0))
+        sample = SimulatedSample(checkpoint, "photo_90", 990.0, south + 10.0, 45.0, 15.0, 0.0, 90.0, 0.0, 1.6)
+        asked.append((SimpleNamespace(atlas=SimpleNamespace(tree=tree)), None, sample))
+    _fit_weights(checkpoint, asked, str)
+    assert seen == [63 * 64 + 31] * 2

@@ -43,7 +43,7 @@ def test_arms_stand_below_each_other(tmp_path: Path) -> None:
 def test_ratios_and_the_metropolis(tmp_path: Path) -> None:
     text = filled(tmp_path, "zoom_speed", [row("speedup_over_published_loop/photo/greedy/compact", 12.5, "x", ())])
     assert "| speedup over published loop photo greedy | compact | 12.50 (11.50-13.50) | a machine |" in text
-    rows = [row("r1_40m/photo_90/metropolis/beam4", 3.0), row("strict_r1/photo_90/metropolis/beam4", 2.0)]
+    rows = [row("r1_40m/photo_90/metropolis/beam4", 3.0), row("r1_strict/photo_90/metropolis/beam4", 2.0)]
     text = filled(tmp_path, "metropolis", rows)
     assert "photo, 90 degrees, heading unknown, 50 queries" in text
     assert "| zooming, beam of 4 | 3.0 (2.0-4.0) | - | - | 2.0 (1.0-3.0) | - |" in text

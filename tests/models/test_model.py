@@ -218,6 +218,15 @@ def test_a_model_on_another_grid_says_the_same_of_the_same_ground(model) -> None
     assert np.median(apart[0]) < 0.2 < np.median(apart[1])
 
 
+def test_a_model_with_some_of_its_heads(model) -> None:
+    small = model.with_heads(("retrieval",))
+    assert small.match is None and small.zoom is None
+    for name, value in small.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+    with pytest.raises(TiercelError, match="has no head match: it has retrieval"):
+        small.with_heads(("retrieval", "match"))
+
+
 def test_a_damaged_file(saved) -> None:
     weights = saved / "model.safetensors"
     content = bytearray(weights.read_bytes())

@@ -107,19 +107,39 @@ def test_a_path_adds_up_heading_by_heading(atlas, model, told, reject) -> None:
     """What a cell scores is what it adds: the sum down to a cell is the log-sum-exp of its path over headings."""
     photo = random_zoom(planted(atlas, model, WEST + 100, NORTH - 70, 10.0, told=told), reject=reject)
     policy = zoom_policy(atlas, photo)
-    tree, headings = atlas.tree, len(photo.headings_deg)
+    tree = atlas.tree
     assert tree.depth == 2
     for level in (1, 2):
         assert (np.isneginf(policy.node_scores(level)) == ~atlas.covered(level)).all()
+    covered = np.flatnonzero(atlas.covered(1))
+    root = log_sum([log_sum(picks_by_hand(atlas, photo, 1, cell)) for cell in covered])
     for leaf in np.flatnonzero(atlas.covered(2))[::11]:
         parent = int(tree.flat(1, *tree.parent(2, *tree.unflat(2, leaf))))
         top = picks_by_hand(atlas, photo, 1, parent)
-        assert policy.node_scores(1)[parent] == pytest.approx(log_sum(top) - np.log(headings), abs=1e-3)
+        assert policy.node_scores(1)[parent] == pytest.approx(log_sum(top) - root, abs=1e-3)
         whole = top + picks_by_hand(atlas, photo, 2, leaf)
         assert policy.node_scores(2)[leaf] == pytest.approx(log_sum(whole) - log_sum(top), abs=1e-3)
     row, col = tree.unflat(1, np.arange(tree.count(1)))
     children = tree.flat(2, *tree.children(1, row, col))
     assert (policy.child_scores(1, row, col) == policy.node_scores(2)[children]).all()
+
+
+def test_levels_that_the_head_was_not_trained_for_gather_their_children() -> None:
+    """The first pick is then made by what the second would come to, and greedy descent is not blind."""
+    model, atlas = prepared(zoom_levels=1)
+    assert atlas.zoom_levels == (2,)
+    photo = random_zoom(planted(atlas, model, WEST + 100, NORTH - 70, 10.0, told=True), levels=1)
+    policy, tree = zoom_policy(atlas, photo), atlas.tree
+    leaves = {leaf: float(picks_by_hand(atlas, photo, 2, leaf)[0]) for leaf in np.flatnonzero(atlas.covered(2))}
+    held: dict[int, list[float]] = {}
+    for leaf, score in leaves.items():
+        held.setdefault(int(tree.flat(1, *tree.parent(2, *tree.unflat(2, leaf)))), []).append(score)
+    for cell, scores in held.items():
+        assert policy.node_scores(1)[cell] == pytest.approx(log_sum(scores) - log_sum(list(leaves.values())), abs=1e-3)
+    best = max(held, key=lambda cell: log_sum(held[cell]))
+    found = int(greedy(policy).leaves[0])
+    assert int(tree.flat(1, *tree.parent(2, *tree.unflat(2, found)))) == best
+    assert leaves[found] == max(held[best])
 
 
 @pytest.mark.parametrize("lowest", [1, 2])

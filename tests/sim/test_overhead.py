@@ -1,12 +1,14 @@
 """The city from above."""
 
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tiercel.sim.overhead import OverheadLook, render_overhead
+from tiercel.sim.overhead import OverheadLook, OverheadRenderer, render_overhead
 from tiercel.sim.world import Surface, World
 
 CLEAR = OverheadLook(blur=0.0, noise=0.0, haze=0.0, contrast=1.0)
@@ -85,3 +87,17 @@ def test_looks_vary_widely_yet_show_a_city(world: World) -> None:
         assert image.std() > 15.0
         means.append(image.mean())
     assert np.ptp(means) > 15.0
+
+
+@pytest.mark.parametrize("resolution", [0.5, 0.73])
+def test_a_window_is_the_crop_of_the_whole(world: World, resolution: float, tmp_path: Path) -> None:
+    """Whatever reaches over its edges: shadows, crowns, vehicles, the sensor's blur and noise."""
+    look = OverheadLook(blur=0.9, noise=5.0, season=2.3, sun_azimuth=120.0, sun_elevation=31.0)
+    whole = render_overhead(world, resolution, day=3, look=look)
+    renderer = OverheadRenderer(world, resolution, day=3, look=look, folder=tmp_path)
+    size = len(whole)
+    assert renderer.pixels == size
+    cuts = [0, 1, 170, 171, 333, size]
+    for top, bottom in pairwise(cuts):
+        for left, right in pairwise(cuts):
+            assert np.array_equal(renderer.window(top, bottom, left, right), whole[top:bottom, left:right])

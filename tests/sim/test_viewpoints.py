@@ -3,7 +3,7 @@ import pytest
 
 from tests.sim.handmade import handmade
 from tiercel.errors import TiercelError
-from tiercel.sim.viewpoints import sample_viewpoints
+from tiercel.sim.viewpoints import sample_drives, sample_viewpoints
 from tiercel.sim.world import TEXEL, Surface, World
 
 
@@ -47,3 +47,31 @@ def test_a_city_without_room_is_an_error(world: World) -> None:
 def test_an_unknown_kind_is_an_error(world: World) -> None:
     with pytest.raises(TiercelError, match="'street' or 'pavement'"):
         sample_viewpoints(world, 5, np.random.default_rng(0), kind="roof")  # type: ignore[arg-type]
+
+
+def test_a_drive_goes_along_streets_place_by_place(world: World) -> None:
+    drives = sample_drives(world, 60, np.random.default_rng(4), length=12, margin=40.0)
+    assert sum(len(drive) for drive in drives) == 60
+    assert all(4 <= len(drive) <= 12 for drive in drives[:-1]) and len({len(drive) for drive in drives}) > 1
+    for drive in drives:
+        row = ((world.size - drive["y"]) / TEXEL).astype(int)
+        column = (drive["x"] / TEXEL).astype(int)
+        assert (world.surface[row, column] == Surface.ROAD).all()
+        assert min(drive["x"].min(), drive["y"].min()) >= 40.0
+        east, north = np.diff(drive["x"]), np.diff(drive["y"])
+        assert (np.hypot(east, north) > 4.0).all() and (np.hypot(east, north) < 26.0).all()
+        # It looks where it goes, give or take a change of lane.
+        ahead = np.degrees(np.arctan2(east, north))
+        assert (np.abs((ahead - drive["heading"][:-1] + 180) % 360 - 180) < 60).all()
+
+
+def test_drives_repeat_and_differ(world: World) -> None:
+    first, again, other = (
+        np.concatenate(sample_drives(world, 20, np.random.default_rng(seed), margin=40.0)) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_a_city_without_room_for_drives() -> None:
+    with pytest.raises(TiercelError, match="too few streets"):
+        sample_drives(handmade(), 5, np.random.default_rng(0), margin=90.0)

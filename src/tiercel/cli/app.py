@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from tiercel import __version__
 from tiercel.cli.build import build
+from tiercel.cli.dataset import dataset
 from tiercel.cli.demo import demo
 from tiercel.cli.doctor import doctor
 from tiercel.cli.evaluate import evaluate
@@ -86,3 +87,4 @@ def tiercel(
 
 for verb in (demo, build, locate, sim, train, evaluate, doctor):
     app.command()(verb)
+app.add_typer(dataset)

@@ -54,8 +54,6 @@ def sim(
     tiercel sim -o metropolis --size 10000 --layout justzoomin --photos 1000 --kind panorama
     """
     from tiercel.cli.terminal import progress
-    from tiercel.datasets import simulate
-    from tiercel.datasets.simulated_benchmark import simulate_benchmark
 
     kinds = tuple(kind or ("panorama", "photo_90"))
     if layout is Layout.TIERCEL and size > _LARGEST:
@@ -64,9 +62,13 @@ def sim(
         )
     with progress("Making the city and its photos") as report:
         if layout is Layout.JUSTZOOMIN:
+            from tiercel.datasets.simulated_benchmark import simulate_benchmark
+
             data = simulate_benchmark(out, seed=seed, size=size, photos=photos, kinds=kinds, progress=report)
             leaves = f", {data.division.leaves:,} leaf cells of {size / data.branching**data.depth:g} m"
         else:
+            from tiercel.datasets import simulate
+
             simulate(out, seed=seed, size=size, photos=photos, kinds=kinds, progress=report)
             leaves = ""
     print(f"{out}: a city of {size:g} m and {photos} photos{leaves}")

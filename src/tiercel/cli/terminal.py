@@ -25,13 +25,36 @@ def progress(what: str) -> Iterator[Report]:
     Yields:
         A function to call with (done, total).
     """
+    with progress_of_steps() as step:
+        yield step(what)
+
+
+@contextmanager
+def progress_of_steps() -> Iterator[Callable[[str], Report]]:
+    """Show a bar on standard error for each step of the block, where standard error is a terminal.
+
+    Yields:
+        A function to call with what a step does, in two or three words; it gives one to call with (done, total),
+        and the step's bar appears when that is called for the first time.
+    """
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda what: lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def step(what: str) -> Report:
+            task: TaskID | None = None
+
+            def report(done: int, total: int) -> None:
+                nonlocal task
+                if task is None:
+                    task = bars.add_task(what, total=total)
+                bars.update(task, completed=done, total=total)
+
+            return report
+
+        yield step

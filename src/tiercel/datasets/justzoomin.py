@@ -263,8 +263,7 @@ class JustZoomIn:
         """
         if split not in SPLITS:
             raise TiercelError(f"There is no split '{split}' in {self.folder}; use {' or '.join(SPLITS)}.")
-        table = self.folder / SPLITS[split]
-        return list(self._read_table(table))
+        return self._read_table(self.folder / SPLITS[split])
 
     def check(self, split: str, *, progress: Callable[[int, int], None] | None = None) -> Report:
         """Opens every photo of a split and compares its label with its position; goes on after what is wrong.
@@ -337,24 +336,26 @@ class JustZoomIn:
             return {}
         return {row["image_id"]: row for _, row in _rows(table, ("image_id",))}
 
-    def _read_table(self, table: Path) -> Iterator[ZoomSample]:
-        for number, row in _rows(table, COLUMNS):
-            where = f"{table} row {number}"
-            image_id = row["image_id"]
-            try:
-                latitude, longitude = float(row["latitude"]), float(row["longitude"])
-            except (TypeError, ValueError):
-                latitude = longitude = float("nan")
-            if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-                raise TiercelError(f"{where}: the position of {image_id} is not in degrees; mend or delete the row.")
-            outside = float(outside_m(latitude, longitude, self.division))
-            if outside > _OUTSIDE_M:
-                raise TiercelError(
-                    f"{where}: {image_id} was taken {outside:.0f} m outside the map's square; delete the row."
-                )
-            drive = row.get("drive") or self.photo_notes.get(image_id, {}).get("drive") or None
-            file = self.folder / PHOTO_FOLDER / f"{image_id}{PHOTO_SUFFIX}"
-            yield ZoomSample(image_id, file, latitude, longitude, self._sequence(row["sequence"], where), drive)
+    def _read_table(self, table: Path) -> list[ZoomSample]:
+        samples = [self._sample(row, f"{table} row {number}") for number, row in _rows(table, COLUMNS)]
+        places = np.array([(sample.latitude, sample.longitude) for sample in samples]).reshape(-1, 2)
+        outside = outside_m(places[:, 0], places[:, 1], self.division)
+        for index in np.flatnonzero(outside > _OUTSIDE_M)[:1]:
+            where = f"{table} row {index + 2}: {samples[index].image_id} was taken {outside[index]:.0f} m outside"
+            raise TiercelError(f"{where} the map's square; delete the row.")
+        return samples
+
+    def _sample(self, row: dict[str, str], where: str) -> ZoomSample:
+        image_id = row["image_id"]
+        try:
+            latitude, longitude = float(row["latitude"]), float(row["longitude"])
+        except (TypeError, ValueError):
+            latitude = longitude = float("nan")
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+            raise TiercelError(f"{where}: the position of {image_id} is not in degrees; mend or delete the row.")
+        drive = row.get("drive") or self.photo_notes.get(image_id, {}).get("drive") or None
+        file = self.folder / PHOTO_FOLDER / f"{image_id}{PHOTO_SUFFIX}"
+        return ZoomSample(image_id, file, latitude, longitude, self._sequence(row["sequence"], where), drive)
 
     def _sequence(self, text: str, where: str) -> tuple[int, ...]:
         try:

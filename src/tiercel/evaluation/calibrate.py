@@ -23,6 +23,7 @@ from tiercel.datasets import SimulatedSample
 from tiercel.evaluation.evaluate import prepare
 from tiercel.evaluation.honesty import Evidence, fit_honesty, gather
 from tiercel.evaluation.protocol import Protocol
+from tiercel.geo import ZoomTree
 from tiercel.locate import Locator
 from tiercel.models import Calibration, load_model
 from tiercel.photos import Photo
@@ -119,12 +120,15 @@ def _fit_weights(
     folder: Path, asked: Sequence[tuple[Locator, Photo, SimulatedSample]], report: Callable[[str], None]
 ) -> None:
     """How much each method's word weighs, into the model's file."""
-    tree = asked[0][0].atlas.tree
-    truths = [int(tree.flat(tree.depth, *tree.cell_at(sample.x, sample.y, tree.depth))) for _, _, sample in asked]
-    known = [(locator, photo, truth) for (locator, photo, _), truth in zip(asked, truths, strict=True)]
+    known = [(locator, photo, _leaf(locator.atlas.tree, sample)) for locator, photo, sample in asked]
     first = _first_stage(known, report)
     before = load_model(folder).config.calibration
     save_calibration(folder, _final_weights(folder, before, first, known, report))
+
+
+def _leaf(tree: ZoomTree, sample: SimulatedSample) -> int:
+    """The leaf that a photo was taken in."""
+    return int(tree.flat(tree.depth, *tree.cell_at(sample.x, sample.y, tree.depth)))
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:

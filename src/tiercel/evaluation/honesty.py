@@ -101,7 +101,7 @@ def gather(queries: Iterable[tuple[Analysis, float, float]]) -> Evidence:
                 "at": (x, y),
                 "families": np.array([policy.child_scores(*parent)[0] for parent in parents], np.float32),
                 "picks": np.array([path[level - 1] for level in levels], np.int64),
-                "zoom": posterior(policy).log_probability,
+                "zoom": posterior(analysis.zoom_weighed).log_probability,
                 "match": analysis.final.log_probability,
                 "matched": (float(best.x[0]), float(best.y[0])),
             }

@@ -72,7 +72,7 @@ def _speed(rows: Rows) -> list[str]:
 
 def _metropolis(rows: Rows) -> list[str]:
     """Methods by metric, one table a kind of query."""
-    metrics = ("r1_40m", "r1_50m", "r1_100m", "strict_r1", "median_m")
+    metrics = ("r1_40m", "r1_50m", "r1_100m", "r1_strict", "median_m")
     words = ("within 40 m, %", "within 50 m, %", "within 100 m, %", "strict R@1, %", "median error, m")
     lines: list[str] = []
     for query in QUERIES:

@@ -37,7 +37,7 @@ class Calibration:
 
     Attributes:
         retrieval_temperature: divides retrieval's leaf scores before the softmax over the map.
-        zoom_weight: weight of each zoom level's score when added to retrieval's.
+        zoom_weight: weight of the zoom head's scores when added to retrieval's, over all leaves.
         first_weight: weight of the first stage's log-probability of a pose, beside the geometric match.
         match_weight: weight of the geometric match's score of a pose.
         effort: how much of the map the geometric match judges (see `Matcher.sweep`). 1,024 are the likeliest fifth of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -90,6 +91,24 @@ class Model(nn.Module):
             return self
         model = Model(config)
         model.load_state_dict(self.state_dict())
+        return model.eval().to(self.device)
+
+    def with_heads(self, heads: Sequence[str]) -> Model:
+        """The same network with some of its heads only, for atlases that are to hold less.
+
+        Args:
+            heads: Which heads to keep.
+
+        Raises:
+            TiercelError: the model has no such head.
+        """
+        missing = set(heads) - set(self.config.heads)
+        if missing:
+            raise TiercelError(
+                f"model {self.name} has no head {', '.join(sorted(missing))}: it has {', '.join(self.config.heads)}."
+            )
+        model = Model(replace(self.config, heads=tuple(heads)))
+        model.load_state_dict(self.state_dict(), strict=False)
         return model.eval().to(self.device)
 
     def strip(self, photo: Photo, *, use_heading: bool = True) -> Strip:

@@ -83,10 +83,11 @@ def bottom_up_policy(scores: PoseScores) -> BottomUp:
 def zoom_policy(
     atlas: Atlas, photo: PhotoFeatures, poses: PoseScores | None = None, weight: float = 1.0
 ) -> LevelScores:
-    """The zoom head as a policy: every level it was trained for scores; covered cells of coarser levels score 0.
+    """The zoom head as a policy.
 
     Along a path the scores of the zoom head add up heading by heading, so that all picks have to agree on one. What a
     cell scores is what it adds to its parent's path: the log-sum-exp over headings of the one less that of the other.
+    Cells of levels above those that the head was trained for gather what their children come to.
 
     Args:
         atlas: The prepared map.
@@ -96,16 +97,19 @@ def zoom_policy(
     """
     tree = atlas.tree
     path = np.zeros((1, len(photo.headings_deg)), np.float32)
-    gathered = log_sum_exp(path)
-    levels: dict[int, Scores] = {}
+    totals: dict[int, Scores] = {}
     for level in range(1, tree.depth + 1):
-        path, above = _spread(tree, level, path), _spread(tree, level, gathered)
-        path += weight * _picks(atlas, photo, level)
-        leaves = poses if level == tree.depth else None
-        gathered = _summed(path, atlas.covered(level), leaves)
-        with np.errstate(invalid="ignore"):
-            levels[level] = np.where(np.isneginf(gathered), gathered, gathered - above)
-    return LevelScores(tree, levels)
+        path = _spread(tree, level, path) + weight * _picks(atlas, photo, level)
+        totals[level] = _summed(path, atlas.covered(level), poses if level == tree.depth else None)
+    for level in range(min(atlas.zoom_levels, default=tree.depth) - 1, -1, -1):
+        totals[level] = log_sum_exp(gather(tree, level + 1, totals[level + 1]))
+    return LevelScores(tree, {level: _added(tree, level, totals) for level in range(1, tree.depth + 1)})
+
+
+def _added(tree: ZoomTree, level: int, totals: dict[int, Scores]) -> Scores:
+    """What each cell of a level adds to its parent's path."""
+    own, above = totals[level], _spread(tree, level, totals[level - 1])
+    return np.subtract(own, above, out=np.full_like(own, -np.inf), where=np.isfinite(own))
 
 
 def _spread(tree: ZoomTree, level: int, values: Scores) -> Scores:

@@ -1,0 +1,54 @@
+"""Measurements that a YAML file describes: ``tiercel evaluate recipes/zoom-objectives.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tiercel.errors import TiercelError
+
+Report = Callable[[str], None]
+
+
+def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> Path:
+    """Measure what a file asks for.
+
+    Args:
+        path: YAML with a key ``protocol``: ``objectives`` or ``metropolis``.
+        work: Where cities, checkpoints and atlases are kept, to be used again.
+        report: Told a line now and then.
+
+    Returns:
+        The file of rows that was written.
+
+    Raises:
+        TiercelError: the file is missing, is no YAML, or asks for something else.
+    """
+    from tiercel.evaluation.comparison import compare, read_comparison
+    from tiercel.evaluation.metropolis import measure_metropolis, read_metropolis
+
+    content = _read(path)
+    if content.get("protocol") == "metropolis":
+        metropolis = read_metropolis(path, content)
+        measure_metropolis(metropolis, path, work, report)
+        return metropolis.results
+    if content.get("protocol") == "objectives":
+        comparison = read_comparison(path, content)
+        compare(comparison, path, work, report)
+        return comparison.results
+    raise TiercelError(f"{path} has no protocol that can be measured: give 'protocol: objectives' or 'metropolis'.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TiercelError(f"{path} does not exist: the project's files of measurements are in recipes/.") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise TiercelError(f"{path} is not valid YAML: compare it with those in recipes/.") from None
+    if not isinstance(content, dict):
+        raise TiercelError(f"{path} holds no settings: compare it with those in recipes/.")
+    return content
