@@ -193,6 +193,7 @@ def make_world(seed: int, size: float = 2000.0, folder: Path | None = None) -> W
     paint_streets(lines, street_rows, ring_rows, size, surface, feature, u, v, junction, deck)
     features = np.array(site.features, FEATURE)
     parts, corners = _finish_parts(site, terrain, plan, surface)
+    site.parts, site.corners, site.anchors = [], [], []  # half a gigabyte in a city of 10 km
     paint_parts(corners, parts, size, building)
     lay_ground(
         ground,
