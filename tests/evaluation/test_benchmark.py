@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.datasets.benchmark import DIVISION, FRAME, write_benchmark
+from tests.models.tiny import tiny_config
 from tiercel.cli import app
 from tiercel.datasets.justzoomin import JustZoomIn, cell_centre
 from tiercel.errors import TiercelError
@@ -17,10 +18,10 @@ from tiercel.evaluation.benchmark import PROTOCOLS, answers, chance, evaluate_be
 from tiercel.evaluation.results import Row, read_rows
 from tiercel.geo.sphere import haversine_m
 from tiercel.locate import Locator
-from tiercel.models import Model, ModelConfig, load_model, save_model
+from tiercel.models import Model, load_model, save_model
 from tiercel.photos import Photo
 
-METHODS = ["greedy", "beam4", "beam16", "best_first", "global", "retrieval", "fusion", "match"]
+METHODS = ["greedy", "beam4", "beam16", "best_first", "bottom_up", "global", "retrieval", "fusion", "match"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def place(tmp_path_factory) -> Path:
     places = [tuple(place) for place in rng.uniform(-480, 480, (12, 2))]
     write_benchmark(folder / "town", places, train=6, drives=list("aabbccddeeff"))
     save_model(
-        Model(ModelConfig(block_leaves=4, headings=8, ranges_m=(0.0, 9.0, 24.0))), folder / "model", "For tests."
+        Model(tiny_config(block_leaves=4, headings=8, ranges_m=(0.0, 9.0, 24.0))), folder / "model", "For tests."
     )
     return folder
 
@@ -60,8 +61,9 @@ def test_every_method_is_scored_by_the_published_cells(place, town) -> None:
     val = data.samples("val")
     locator = benchmark.prepare(data, load_model(place / "model"), place / "work")
     assert locator.atlas.tree.side(locator.atlas.tree.depth) == 62.5 and locator.atlas.tree.depth == 2
+    answered = [_answer(locator, sample.file) for sample in val]
     for method in METHODS:
-        places = [_answer(locator, sample.file)[method] for sample in val]
+        places = [found[method] for found in answered]
         picks = [data.actions_at(*(float(v) for v in FRAME.to_wgs84(*place))) for place in places]
         errors = np.array([data.error_m(p, s.latitude, s.longitude) for p, s in zip(picks, val, strict=True)])
         right = np.mean([p == s.actions for p, s in zip(picks, val, strict=True)])

@@ -71,9 +71,13 @@ def test_a_stage_that_is_missing() -> None:
         Recipe().stage("two")
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
-def test_the_project_s_recipes(path) -> None:
-    recipe = Recipe.load(path)
-    heads = [head for stage in recipe.stages for head in stage.heads]
-    assert sorted(heads) == sorted(set(heads))
+@pytest.mark.parametrize("name", ["compact.yaml", "zoom-justzoomin.yaml"])
+def test_the_project_s_recipes(name) -> None:
+    recipe = Recipe.load(RECIPES / name)
+    trained: set[str] = set()
+    for stage in recipe.stages:
+        # A head that comes twice stays as it was.
+        assert trained & set(stage.heads) <= set(stage.frozen)
+        trained |= set(stage.heads)
+    assert trained == set(recipe.model.heads)
     assert len({stage.name for stage in recipe.stages}) == len(recipe.stages)
