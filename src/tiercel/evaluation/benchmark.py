@@ -179,7 +179,7 @@ def answers(analysis: Analysis, allowed: NDArray[np.bool_] | None = None) -> Ans
     def best(regions: Posterior) -> int:
         return regions.best if allowed is None else int(np.argmax(np.where(allowed, regions.log_probability, -np.inf)))
 
-    if "zoom" in heads:
+    if heads & {"zoom", "decoder"}:
         if allowed is None:
             leaves["greedy"] = int(analysis.zoom_greedy.leaves[0])
             leaves |= {f"beam{width}": int(beam(analysis.zoom_tempered, width).leaves[0]) for width in (4, 16)}

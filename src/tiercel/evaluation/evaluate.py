@@ -206,7 +206,7 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
         mass = region.mass_within(error)  # the smallest share whose region reaches the truth
         return Answer(error, turned, mass <= 0.5, mass <= 0.9)
 
-    if "zoom" in heads:
+    if heads & {"zoom", "decoder"}:
         found["greedy"] = leaf_answer(int(analysis.zoom_greedy.leaves[0]), False)
         for width in (4, 16):
             found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom_tempered, width).leaves[0]), False)
