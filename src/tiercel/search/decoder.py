@@ -22,7 +22,7 @@ from tiercel.search.policy import Indices, Scores
 
 AT_ONCE = 256
 """Squares that go through the decoder together, to bound memory."""
-MOST_AHEAD = 64
+MOST_AHEAD = 256
 """Most squares that are scored along with one that is asked for."""
 
 
