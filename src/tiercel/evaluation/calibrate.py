@@ -45,7 +45,7 @@ def calibrate(
     model: str | Path,
     *,
     cities: int = 2,
-    region_cities: int = 16,
+    region_cities: int = 10,
     photos: int = 60,
     jobs: int = 1,
     keep_weights: bool = False,
@@ -195,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fit a model's calibration numbers on validation cities.")
     parser.add_argument("model", type=Path, help="checkpoint folder")
     parser.add_argument("--cities", type=int, default=2, help="validation cities for the weights")
-    parser.add_argument("--region-cities", type=int, default=16, help="validation cities for the rest")
+    parser.add_argument("--region-cities", type=int, default=10, help="validation cities for the rest")
     parser.add_argument("--photos", type=int, default=60, help="photos of each kind in each city")
     parser.add_argument("--jobs", type=int, default=1, help="cities asked at once, each by a process")
     parser.add_argument("--keep-weights", action="store_true", help="leave the weights, fit temperatures and regions")
