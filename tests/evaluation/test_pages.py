@@ -41,8 +41,12 @@ def test_arms_stand_below_each_other(tmp_path: Path) -> None:
 
 
 def test_ratios_and_the_metropolis(tmp_path: Path) -> None:
-    text = filled(tmp_path, "zoom_speed", [row("speedup_over_published_loop/photo/greedy/compact", 12.5, "x", ())])
-    assert "| speedup over published loop photo greedy | compact | 12.50 (11.50-13.50) | a machine |" in text
+    loop = "speedup_over_published_loop/greedy/zoom"
+    rows = [row(f"{loop}/compact", 12.5, "x", ()), row("seconds/encoding/zoom/large", 2.0, "s", ())]
+    text = filled(tmp_path, "zoom_speed", rows)
+    assert "| what | `compact` | `large` |" in text
+    assert "| queries a second against the published loop, same picks: greedy | 12.50 (11.50-13.50) | - |" in text
+    assert "| seconds a photo: encoding alone | - | 2.000 (1.000-3.000) |" in text
     rows = [row("r1_40m/photo_90/metropolis/beam4", 3.0), row("r1_strict/photo_90/metropolis/beam4", 2.0)]
     text = filled(tmp_path, "metropolis", rows)
     assert "photo, 90 degrees, heading unknown, 50 queries" in text

@@ -60,13 +60,35 @@ def _training(rows: Rows) -> list[str]:
     return [*lines, f"Minutes of training: {', '.join(minutes)}. {_source(rows)}"]
 
 
+SPEED_WORDS = {
+    "query_over_encoding": "whole query over encoding the photo",
+    "speedup_over_published_loop": "queries a second against the published loop, same picks",
+    "squares_scored": "squares scored in a query",
+    "seconds": "seconds a photo",
+    "encodings_saved": "squares asked for, for one that is encoded, in training",
+    "training_speedup": "photos trained on a second, against encoding every square of every photo",
+    "training_photos_a_second": "photos trained on a second",
+    "greedy": "greedy",
+    "best_first": "exact best-first",
+    "best_first_unsure": "exact best-first, picks no better than a guess",
+    "global": "all leaves against each other",
+    "published_loop": "the published loop",
+    "encoding": "encoding alone",
+    "random": "photos drawn at random",
+    "places_of_4": "photos drawn four from a place",
+}
+
+
 def _speed(rows: Rows) -> list[str]:
-    """Ratios as they stand, one row each."""
-    lines = [line(["what", "network", "ratio", "machine"]), line(["---", "---", "---:", "---"])]
-    for row in rows.values():
-        metric, query, area, method = row.parts
-        words = " ".join((metric, query, area)).replace("_", " ")
-        lines.append(line([words, method, cell(row, 2), row.machine]))
+    """What was timed, row by row, for each network."""
+    networks = list(dict.fromkeys(row.parts[3] for row in rows.values()))
+    lines = [line(["what", *(f"`{network}`" for network in networks)]), line(["---"] + ["---:"] * len(networks))]
+    for timed in dict.fromkeys(row.name.rpartition("/")[0] for row in rows.values()):
+        metric, what, _ = timed.split("/")
+        words = f"{SPEED_WORDS.get(metric, metric)}: {SPEED_WORDS.get(what, what)}"
+        found = [rows.get(f"{timed}/{network}") for network in networks]
+        digits = 3 if metric == "seconds" else 0 if metric in ("squares_scored", "training_photos_a_second") else 2
+        lines.append(line([words, *(cell(row, digits) for row in found)]))
     return [*lines, "", _source(rows)]
 
 
@@ -82,7 +104,8 @@ def _metropolis(rows: Rows) -> list[str]:
         some = next(row for row in rows.values() if row.parts[1] == query.name and row.n)
         lines += [f"{query.words}, {some.n} queries", "", line(["method", *words]), line(["---"] + ["---:"] * 5)]
         for method in methods:
-            cells = [cell(rows.get(f"{metric}/{query.name}/metropolis/{method}")) for metric in metrics]
+            digits = 3 if method == "chance" else 1
+            cells = [cell(rows.get(f"{metric}/{query.name}/metropolis/{method}"), digits) for metric in metrics]
             lines.append(line([METHOD_WORDS.get(method, method), *cells]))
         lines.append("")
     return [*lines, _source(rows)]
