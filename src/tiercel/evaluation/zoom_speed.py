@@ -8,6 +8,7 @@ weights, which are hardly better than a guess.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 import time
@@ -348,9 +349,14 @@ class _Streets:
         self._bench, tree = bench, bench.tree
         x, y = tree.root.west + places[:, 0], tree.root.south + places[:, 1]
         inside = tree.root.contains(x, y)
-        ways = tree.path(tree.depth, *tree.cell_at(x[inside], y[inside], tree.depth)).tolist()
-        files = bench.files
-        self._samples = [_Place(files[n % len(files)], 0.0, 0.0, tuple(way)) for n, way in enumerate(ways)]
+        x, y = x[inside], y[inside]
+        ways = tree.path(tree.depth, *tree.cell_at(x, y, tree.depth)).tolist()
+        latitudes, longitudes = (degrees.tolist() for degrees in bench.basemap.frame.to_wgs84(x, y))
+        files = itertools.cycle(bench.files)
+        self._samples = [
+            _Place(file, latitude, longitude, tuple(way))
+            for file, latitude, longitude, way in zip(files, latitudes, longitudes, ways, strict=False)
+        ]
 
     def samples(self, split: str) -> Sequence[_Place]:
         return self._samples
@@ -360,7 +366,10 @@ class _Streets:
         return self._bench.view(len(way), int(self._bench.tree.flat(len(way), *self._bench.tree.from_path(way))))
 
     def error_m(self, actions: Sequence[int], latitude: float, longitude: float) -> float:
-        raise NotImplementedError("nothing is measured here but time")
+        tree = self._bench.tree
+        x, y = tree.centre(tree.depth, *tree.from_path(np.array(actions, np.int64)))
+        at = self._bench.basemap.frame.from_wgs84(latitude, longitude)
+        return float(np.hypot(x - at[0], y - at[1]))
 
 
 if __name__ == "__main__":
