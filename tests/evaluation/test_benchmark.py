@@ -21,7 +21,7 @@ from tiercel.locate import Locator
 from tiercel.models import Model, load_model, save_model
 from tiercel.photos import Photo
 
-METHODS = ["greedy", "beam4", "beam16", "best_first", "bottom_up", "global", "retrieval", "fusion", "match"]
+METHODS = ["greedy", "beam4", "beam16", "best_first", "bottom_up", "global", "retrieval", "fusion", "sweep", "match"]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_only_occupied_cells_are_answered(place, town) -> None:
     rows, _, lines = evaluated(place, town, gallery="occupied", protocol="every_photo")
     assert "occupied leaves" in lines[0]
     names = {row.split("/")[3] for row in rows}
-    assert names == {"chance", "global", "retrieval", "fusion", "match"}
+    assert names == {"chance", "global", "retrieval", "fusion", "sweep", "match"}
     area = "town-every_photo-occupied"
     data = JustZoomIn.open(town)
     cells = {sample.actions for split in ("train", "val") for sample in data.samples(split)}

@@ -27,6 +27,7 @@ from tiercel.datasets.splits import (
 )
 from tiercel.errors import TiercelError
 from tiercel.evaluation.evaluate import METHODS, RADII_M
+from tiercel.evaluation.methods import descents, posteriors
 from tiercel.evaluation.metrics import Measured, median, recall_within
 from tiercel.evaluation.results import Row, machine, write_rows
 from tiercel.geo import Square
@@ -34,7 +35,7 @@ from tiercel.geo.sphere import haversine_m
 from tiercel.locate import Analysis, Locator
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import BottomUp, Posterior, beam, greedy
+from tiercel.search import Posterior
 
 Say = Callable[[str], None]
 Answers = dict[str, tuple[float, float]]
@@ -173,33 +174,21 @@ def answers(analysis: Analysis, allowed: NDArray[np.bool_] | None = None) -> Ans
         allowed: (leaves,) which leaves may be answered, None for all. Where some may not, descents are left out: they
             go their way whatever the gallery.
     """
-    tree, heads = analysis.locator.atlas.tree, set(analysis.locator.model.config.heads)
-    leaves: dict[str, int] = {}
+    tree = analysis.locator.atlas.tree
 
-    def best(regions: Posterior) -> int:
-        return regions.best if allowed is None else int(np.argmax(np.where(allowed, regions.log_probability, -np.inf)))
+    def best(answer: Posterior) -> int:
+        return answer.best if allowed is None else int(np.argmax(np.where(allowed, answer.log_probability, -np.inf)))
 
-    if heads & {"zoom", "decoder"}:
-        if allowed is None:
-            leaves["greedy"] = int(analysis.zoom_greedy.leaves[0])
-            leaves |= {f"beam{width}": int(beam(analysis.zoom_tempered, width).leaves[0]) for width in (4, 16)}
-            leaves["best_first"] = int(analysis.zoom_best_first.leaves[0])
-            bottom_up = BottomUp(tree, analysis.zoom_global.log_probability)
-            leaves["bottom_up"] = int(greedy(bottom_up).leaves[0])
-        leaves["global"] = best(analysis.zoom_global)
-    if "retrieval" in heads:
-        leaves["retrieval"] = best(analysis.retrieval)
-        if "zoom" in heads:
-            leaves["fusion"] = best(analysis.first)
-    found = {}
-    if "match" in heads:
-        if allowed is None:
-            found["match"] = (float(analysis.matches.x[0]), float(analysis.matches.y[0]))
-        else:
-            leaves["match"] = best(analysis.final)
+    leaves = descents(analysis) if allowed is None else {}
+    leaves |= {method: best(answer) for method, answer in posteriors(analysis).items()}
+    found: Answers = {}
+    if "match" in analysis.locator.model.config.heads and allowed is not None:
+        leaves["match"] = best(analysis.final)
     for method, leaf in leaves.items():
         x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
         found[method] = (float(x), float(y))
+    if "match" in analysis.locator.model.config.heads and allowed is None:
+        found["match"] = (float(analysis.matches.x[0]), float(analysis.matches.y[0]))
     return found
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from tiercel.atlas import Atlas, build
 from tiercel.datasets import SimulatedSample, simulate
 from tiercel.errors import TiercelError
+from tiercel.evaluation.methods import descents, posteriors
 from tiercel.evaluation.metrics import Measured, chance_within, heading_error, median, recall_within
 from tiercel.evaluation.protocol import UNSEEN, Protocol, Query
 from tiercel.evaluation.reliability import Judged, MakeRow, judge, reliability_rows
@@ -24,7 +25,7 @@ from tiercel.locate import Analysis, Locator
 from tiercel.maps import open_map
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
-from tiercel.search import BottomUp, Region, beam, greedy
+from tiercel.search import Region
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -37,6 +38,8 @@ METHODS = (
     *("retrieval", "fusion", "sweep", "match"),
 )
 """All methods in the order of tables; a model is measured by those that its heads allow."""
+NAME_HEADINGS = ("retrieval", "fusion")
+"""Methods that name a heading with a leaf."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ def _verdict(analysis: Analysis) -> object:
 
 def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
     """Each method's answer, compared with the truth; only those of the heads that the model has."""
-    tree, heads = analysis.locator.atlas.tree, set(analysis.locator.model.config.heads)
+    tree = analysis.locator.atlas.tree
     found: dict[str, Answer] = {}
 
     def leaf_answer(leaf: int, heading: bool, region: Region | None = None) -> Answer:
@@ -206,23 +209,14 @@ def answers(analysis: Analysis, sample: SimulatedSample) -> dict[str, Answer]:
         mass = region.mass_within(error)  # the smallest share whose region reaches the truth
         return Answer(error, turned, mass <= 0.5, mass <= 0.9)
 
-    if heads & {"zoom", "decoder"}:
-        found["greedy"] = leaf_answer(int(analysis.zoom_greedy.leaves[0]), False)
-        for width in (4, 16):
-            found[f"beam{width}"] = leaf_answer(int(beam(analysis.zoom_tempered, width).leaves[0]), False)
-        found["best_first"] = leaf_answer(int(analysis.zoom_best_first.leaves[0]), False)
-        bottom_up = BottomUp(tree, analysis.zoom_global.log_probability)
-        found["bottom_up"] = leaf_answer(int(greedy(bottom_up).leaves[0]), False)
-        found["global"] = leaf_answer(analysis.zoom_global.best, False, analysis.region("global"))
-    if "retrieval" in heads:
-        found["retrieval"] = leaf_answer(analysis.retrieval.best, True, analysis.region("retrieval"))
-        if "zoom" in heads:
-            found["fusion"] = leaf_answer(analysis.first.best, True, analysis.region("fusion"))
-        if "match" in heads:
-            found["sweep"] = leaf_answer(analysis.match_alone.best, False, analysis.region("sweep"))
-            best = analysis.matches
-            x, y, heading = float(best.x[0]), float(best.y[0]), float(best.heading[0])
-            found["match"] = compared(x, y, heading, analysis.region("match"))
+    for method, leaf in descents(analysis).items():
+        found[method] = leaf_answer(leaf, False)
+    for method, answer in posteriors(analysis).items():
+        found[method] = leaf_answer(answer.best, method in NAME_HEADINGS, analysis.region(method))
+    if {"retrieval", "match"} <= set(analysis.locator.model.config.heads):
+        best = analysis.matches
+        x, y, heading = float(best.x[0]), float(best.y[0]), float(best.heading[0])
+        found["match"] = compared(x, y, heading, analysis.region("match"))
     return found
 
 
