@@ -252,9 +252,7 @@ def _among(cells: Indices, stored: Indices) -> Mask:
     return found
 
 
-def _tiles(
-    basemap: Basemap, model: Model, grid: CellGrid, block: Block
-) -> Callable[[int, int], tuple[Rgb, Mask]]:
+def _tiles(basemap: Basemap, model: Model, grid: CellGrid, block: Block) -> Callable[[int, int], tuple[Rgb, Mask]]:
     """A function from the row and column of a cell in a block to its tile."""
     sizes, step = _embedding(model), _step(grid, model)
     pixels, ground = sizes.tile_pixels, sizes.tile_m * grid.scale

@@ -22,6 +22,8 @@ import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 from lance.fragment import FragmentMetadata, LanceFragment
 from numpy.typing import NDArray
 
+from tiercel.errors import TiercelError
+
 if TYPE_CHECKING:
     from tiercel.atlas.manifest import Sizes
 
@@ -204,6 +206,22 @@ def check_table(table: Path, version: int | None = None) -> int:
             if not path.is_file() or path.stat().st_size != file.file_size_bytes:
                 raise ValueError(f"{path} is missing or cut short")
     return int(dataset.count_rows())
+
+
+def check_width(table: Path, version: int, width: int) -> None:
+    """Makes sure that a gallery holds embeddings of a width.
+
+    Raises:
+        TiercelError: It is of another width, or no gallery.
+    """
+    try:
+        found = lance.dataset(str(table), version=version).schema.field("embedding").type.list_size
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise TiercelError(f"{table} is missing or damaged; build the atlas again with --overwrite.") from error
+    if found != width:
+        raise TiercelError(
+            f"{table} holds embeddings of width {found} where {width} are expected; build the atlas again with --overwrite."
+        )
 
 
 def read_column(table: Path, name: str, column: Column, version: int | None = None) -> Array:
