@@ -1,7 +1,7 @@
 """The parts of an atlas, one after the other: each table piece by piece, so that what is done survives.
 
-Leaves come first, block by block; which of them the map covers decides which squares are then zoomed, from the top. Where
-a district is added to an atlas, only cells that it does not hold yet are encoded.
+Leaves come first, block by block; which of them the map covers decides which squares are then zoomed, from the top.
+Where a district is added to an atlas, only cells that it does not hold yet are encoded.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The gallery: one embedding for each of many cells, which may overlap and come in several sizes.
 
 Cells of one scale have their centres on a grid: those of the squares, as large as the stride is wide, that tile the
-tree's root. At scale 1 and stride 1 they are the leaves; at stride 1/2 each leaf holds the centres of four of them. What
-is encoded for a cell is the tile around its centre, which shows more ground than the cell. Neighbouring tiles overlap, so
-a block of them is read at once and cut, wherever they lie whole pixels apart.
+tree's root. At scale 1 and stride 1 they are the leaves; at stride 1/2 each leaf holds the centres of four of them.
+What is encoded for a cell is the tile around its centre, which shows more ground than the cell. Neighbouring tiles
+overlap, so a block of them is read at once and cut, wherever they lie whole pixels apart.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class CellGrid:
         return np.asarray(x), np.asarray(y)
 
     def cell(self, row: ArrayLike, col: ArrayLike) -> Indices:
-        """Numbers of cells, different for all cells of a gallery: the scale, then nine digits each for row and column."""
+        """Numbers of cells, no two alike in a gallery: the scale, then nine digits each for row and column."""
         rows, cols = np.asarray(row, np.int64), np.asarray(col, np.int64)
         return np.asarray((self.number * _DIGITS + rows + _MIDDLE) * _DIGITS + cols + _MIDDLE)
 

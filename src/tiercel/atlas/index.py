@@ -40,7 +40,7 @@ def create_index(table: Path, version: int, progress: Progress | None = None) ->
     """
     dataset = lance.dataset(str(table), version=version)
     if dataset.latest_version != version:
-        dataset.restore()
+        dataset.restore()  # type: ignore[no-untyped-call]
         dataset = lance.dataset(str(table))
 
     def report(event: IndexProgress) -> None:
@@ -123,7 +123,7 @@ class Index:
     def _addresses(self, rows: Indices) -> Indices:
         """Lance's addresses of rows: the fragment, and the place in it."""
         fragment = np.searchsorted(self._starts, rows, side="right") - 1
-        return (self._ids[fragment] << _OFFSET_BITS) + rows - self._starts[fragment]
+        return np.asarray((self._ids[fragment] << _OFFSET_BITS) + rows - self._starts[fragment])
 
     def _rows(self, addresses: Indices) -> Indices:
         fragment = np.searchsorted(self._ids, addresses >> _OFFSET_BITS)

@@ -251,7 +251,7 @@ def _gallery(model: Model, tree: ZoomTree, plan: GalleryPlan | None) -> GalleryR
         TiercelError: A gallery was asked for, and the model makes no embeddings.
     """
     config = model.config
-    if getattr(config, "embedding", None) is None:
+    if config.embedding is None:
         if plan is not None:
             raise TiercelError(
                 f"Model {model.name} makes no embeddings of cells, so it has no use for a stride or scales; "

@@ -208,20 +208,30 @@ def check_table(table: Path, version: int | None = None) -> int:
     return int(dataset.count_rows())
 
 
-def check_width(table: Path, version: int, width: int) -> None:
+def check_width(table: Path, version: int | None, width: int) -> int:
     """Makes sure that a gallery holds embeddings of a width.
+
+    Args:
+        table: Folder of the Lance table.
+        version: Which of its versions; the last if left out.
+        width: Numbers in an embedding.
+
+    Returns:
+        The version.
 
     Raises:
         TiercelError: It is of another width, or no gallery.
     """
     try:
-        found = lance.dataset(str(table), version=version).schema.field("embedding").type.list_size
+        dataset = lance.dataset(str(table), version=version)
+        found = dataset.schema.field("embedding").type.list_size
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise TiercelError(f"{table} is missing or damaged; build the atlas again with --overwrite.") from error
     if found != width:
         raise TiercelError(
-            f"{table} holds embeddings of width {found} where {width} are expected; build the atlas again with --overwrite."
+            f"{table} holds embeddings of width {found} and not {width}; build the atlas again with --overwrite."
         )
+    return int(dataset.version)
 
 
 def read_column(table: Path, name: str, column: Column, version: int | None = None) -> Array:

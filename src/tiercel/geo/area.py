@@ -46,8 +46,8 @@ class Area:
         """An area from what was typed.
 
         Args:
-            text: ``LAT,LON,METRES`` for a circle, or the path of a GeoJSON file in WGS84 with a Polygon, a MultiPolygon,
-                a Feature or a FeatureCollection.
+            text: ``LAT,LON,METRES`` for a circle, or the path of a GeoJSON file in WGS84 with a Polygon, a
+                MultiPolygon, a Feature or a FeatureCollection.
             frame: The frame of the map.
 
         Raises:

@@ -1,7 +1,7 @@
 """Searching a gallery: the cells whose embeddings are most like a photo's.
 
-Up to a million cells every one is compared, block by block; beyond, an approximate index finds candidates, which are then
-compared exactly (see `tiercel.atlas.index`).
+Up to a million cells every one is compared, block by block; beyond, an approximate index finds candidates, which are
+then compared exactly (see `tiercel.atlas.index`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from tiercel.atlas import Atlas
 from tiercel.atlas.index import Index
 from tiercel.atlas.manifest import IndexRecord
-from tiercel.atlas.tables import check_width, gallery_columns, gallery_table, latest_version, read_batches, read_column
+from tiercel.atlas.tables import check_width, gallery_columns, gallery_table, read_batches, read_column
 from tiercel.errors import TiercelError
 from tiercel.geo import Area
 
@@ -64,8 +64,7 @@ class Gallery:
     def __init__(self, table: Path, width: int, version: int | None = None, index: IndexRecord | None = None) -> None:
         """Reads nothing yet but how the table is laid out."""
         self.table, self.width, self.index = table, width, index
-        self.version = latest_version(table) if version is None else version
-        check_width(table, self.version, width)
+        self.version = check_width(table, version, width)
         self._columns = gallery_columns(width)
 
     @classmethod
@@ -89,22 +88,26 @@ class Gallery:
     @cached_property
     def cell(self) -> Indices:
         """(cells,) int64 numbers of the cells, which stay when the atlas grows."""
-        return self._column("cell")
+        values: Indices = self._column("cell")
+        return values
 
     @cached_property
     def x(self) -> NDArray[np.float64]:
         """(cells,) eastings of the centres, metres."""
-        return self._column("x")
+        values: NDArray[np.float64] = self._column("x")
+        return values
 
     @cached_property
     def y(self) -> NDArray[np.float64]:
         """(cells,) northings of the centres, metres."""
-        return self._column("y")
+        values: NDArray[np.float64] = self._column("y")
+        return values
 
     @cached_property
     def side(self) -> Scores:
         """(cells,) sides, metres."""
-        return self._column("side")
+        values: Scores = self._column("side")
+        return values
 
     def search(self, vectors: ArrayLike, k: int, *, within: Area | None = None, exact: bool | None = None) -> Hits:
         """The cells most like each of some vectors.
@@ -183,14 +186,21 @@ class Gallery:
                 yield self._embeddings[some] if rows is None else self._embeddings[rows[some]]
             return
         first = 0
-        for batch in read_batches(self.table, "embedding", self._columns["embedding"], self.version, BLOCK):
-            batch = self._finite(batch)
+        for batch in self._batches():
             if rows is not None:
                 inside = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + len(batch))] - first
                 first += len(batch)
                 batch = batch[inside]
             if len(batch):
                 yield batch
+
+    def _batches(self) -> Iterator[Half]:
+        """All embeddings, from disk."""
+        try:
+            for batch in read_batches(self.table, "embedding", self._columns["embedding"], self.version, BLOCK):
+                yield self._finite(batch)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._damaged from error
 
     @cached_property
     def _index(self) -> Index:
@@ -217,8 +227,8 @@ class Gallery:
         queries = np.ascontiguousarray(vectors, np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.width:
             raise TiercelError(
-                f"{self.table} holds embeddings of width {self.width}, which vectors of shape {queries.shape} cannot be "
-                "compared with; take those of the model that the atlas was built for."
+                f"Vectors of shape {queries.shape} cannot be compared with the embeddings in {self.table}, of width "
+                f"{self.width}; take those of the model that the atlas was built for."
             )
         if not np.isfinite(queries).all():
             raise TiercelError("A photo's embedding is no number; fetch the model or train it again.")
@@ -244,7 +254,8 @@ class Gallery:
         folder, index = self.table.parent, self.index
         if index is None:
             raise TiercelError(
-                f"{folder} has {len(self):,} cells and no index to search them by; make one with `tiercel index {folder}`."
+                f"{folder} has {len(self):,} cells and no index to search them by; "
+                f"make one with `tiercel index {folder}`."
             )
         if (index.version, index.cells) != (self.version, len(self)):
             raise TiercelError(
@@ -257,9 +268,11 @@ class Gallery:
         try:
             return read_column(self.table, name, self._columns[name], self.version)
         except (OSError, ValueError, RuntimeError) as error:
-            raise TiercelError(
-                f"{self.table.parent} is incomplete or damaged; build it again with --overwrite."
-            ) from error
+            raise self._damaged from error
+
+    @property
+    def _damaged(self) -> TiercelError:
+        return TiercelError(f"{self.table.parent} is incomplete or damaged; build it again with --overwrite.")
 
 
 class _Best:
@@ -281,9 +294,9 @@ class _Best:
             threshold = np.maximum(threshold, np.nextafter(own, np.float32(-np.inf)))
         # Later cells are passed over at equal scores, so that whatever is not above the threshold is out.
         query, column = np.nonzero(scores > threshold[:, None])
-        places = np.flatnonzero(np.diff(query, prepend=-1))
-        for row, columns in zip(query[places], np.split(column, places[1:]), strict=True):
-            self._merge(some.start + int(row), start, columns, scores[row])
+        rows, first = np.unique(query, return_index=True)
+        for row, columns in zip(rows.tolist(), np.split(column, first)[1:], strict=True):
+            self._merge(some.start + row, start, columns, scores[row])
 
     def _merge(self, query: int, start: int, columns: Indices, scores: Scores) -> None:
         k = self.scores.shape[1]
