@@ -22,6 +22,8 @@ FORMAT = 1
 FILE = "atlas.json"
 #: Share of a leaf by which a map may stick out of its tree: less than rounding and reprojection leave.
 _SLACK = 0.01
+#: Most leaves along a side of a tree that is planned larger than its map.
+MOST_LEAVES = 4096
 
 
 class _Record(BaseModel):
@@ -297,6 +299,46 @@ def fit_tree(bounds: tuple[float, float, float, float], leaf_m: float, branching
     # To the millimetre: another release of the projection library must not make another tree.
     x, y = round((west + east) / 2, 3), round((south + north) / 2, 3)
     return ZoomTree(Square(x, y, leaf_m * branching**depth), branching, depth)
+
+
+def root_around(basemap: Basemap, model: Model, latitude: float, longitude: float, side: float) -> Square:
+    """The root of a tree that leaves room around a map for districts to come.
+
+    Args:
+        basemap: The map.
+        model: The model, which knows how large leaves are.
+        latitude: Of the root's centre, degrees.
+        longitude: Degrees.
+        side: Metres that its sides are to have at least.
+
+    Raises:
+        TiercelError: The map sticks out of it, or it has too many leaves.
+    """
+    x, y = (float(value) for value in basemap.frame.from_wgs84(latitude, longitude))
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise TiercelError(
+            f"{latitude:g}, {longitude:g} is where the map {basemap.name} has no coordinates; give a place on it."
+        )
+    config = model.config
+    tree = fit_tree((x - side / 2, y - side / 2, x + side / 2, y + side / 2), config.leaf_m, config.branching)
+    if tree.cells_per_side(tree.depth) > MOST_LEAVES:
+        raise TiercelError(
+            f"A square of {tree.root.side / 1000:g} km has too many cells of {config.leaf_m:g} m; ask for less than "
+            f"{side / 1000:g} km around the place."
+        )
+    if not reaches(tree, basemap.bounds):
+        raise TiercelError(
+            f"The map {basemap.name} does not lie within {tree.root.side / 1000:g} km around {latitude:g}, "
+            f"{longitude:g}; give another place, or more kilometres."
+        )
+    return tree.root
+
+
+def reaches(tree: ZoomTree, bounds: tuple[float, float, float, float]) -> bool:
+    """Whether a tree covers a map, given by its west, south, east and north."""
+    west, south, east, north = bounds
+    root = tree.root.expanded(_SLACK * tree.side(tree.depth))
+    return root.west <= west and root.east >= east and root.south <= south and root.north >= north
 
 
 def _of_depth(tree: ZoomTree, depth: int, what: str, name: str) -> ZoomTree:

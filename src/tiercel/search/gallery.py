@@ -16,11 +16,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tiercel.atlas import Atlas
+from tiercel.atlas.gallery import cell_grids
 from tiercel.atlas.index import Index
 from tiercel.atlas.manifest import IndexRecord
 from tiercel.atlas.tables import check_width, gallery_columns, gallery_table, read_batches, read_column
 from tiercel.errors import TiercelError
 from tiercel.geo import Area
+from tiercel.models.features import PhotoFeatures
+from tiercel.search.cells import ScaleCells, leaf_shares
+from tiercel.search.nearest import Best
+from tiercel.search.policies import log_sum_exp
+from tiercel.search.posterior import nothing_within
 
 Scores = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -155,10 +161,7 @@ class Gallery:
         """
         rows = np.flatnonzero(area.contains(self.x, self.y))
         if not len(rows):
-            raise TiercelError(
-                f"The area {area.name} holds no cell of the map; check that it lies on the map "
-                "(LAT,LON,METRES, but longitude before latitude in GeoJSON), or make it larger."
-            )
+            raise nothing_within(area.name)
         return rows
 
     def blocks(self, rows: Indices | None = None) -> Iterator[tuple[int, Scores]]:
@@ -235,11 +238,10 @@ class Gallery:
         return queries
 
     def _compare_all(self, queries: Scores, k: int, rows: Indices | None) -> Hits:
-        best = _Best(len(queries), k)
+        best = Best(len(queries), k)
         for start, block in self.blocks(rows):
             for first in range(0, len(queries), QUERIES_AT_ONCE):
-                some = slice(first, first + QUERIES_AT_ONCE)
-                best.add(some, start, queries[some] @ block.T)
+                best.add(first, start, queries[first : first + QUERIES_AT_ONCE] @ block.T)
         cells = best.cells
         if rows is not None:
             cells = np.where(cells < 0, -1, rows[cells])
@@ -275,32 +277,119 @@ class Gallery:
         return TiercelError(f"{self.table.parent} is incomplete or damaged; build it again with --overwrite.")
 
 
-class _Best:
-    """The k best of what has been seen so far, for each of n queries. Of equal scores the one seen first is better."""
+class GalleryRetriever:
+    """The gallery of an atlas, ready to say of every leaf how well it fits a photo.
 
-    def __init__(self, queries: int, k: int) -> None:
-        if k < 1:
-            raise ValueError(f"a search is for 1 cell or more, not {k}")
-        self.cells = np.full((queries, k), -1, np.int64)
-        self.scores = np.full((queries, k), -np.inf, np.float32)
+    Args:
+        atlas: The atlas.
+        scale: What a similarity is multiplied by to make it a logit, as the model has learned it.
+    """
 
-    def add(self, some: slice, start: int, scores: Scores) -> None:
-        """Scores (m, b) of the b cells from `start` on, for some of the queries."""
-        k = self.scores.shape[1]
-        threshold = self.scores[some, -1].copy()
-        if scores.shape[1] > k and not np.isfinite(threshold).all():
-            # What is below the k-th of this block alone cannot be among the best.
-            own = np.partition(scores, -k, axis=1)[:, -k]
-            threshold = np.maximum(threshold, np.nextafter(own, np.float32(-np.inf)))
-        # Later cells are passed over at equal scores, so that whatever is not above the threshold is out.
-        query, column = np.nonzero(scores > threshold[:, None])
-        rows, first = np.unique(query, return_index=True)
-        for row, columns in zip(rows.tolist(), np.split(column, first)[1:], strict=True):
-            self._merge(some.start + row, start, columns, scores[row])
+    def __init__(self, atlas: Atlas, scale: float) -> None:
+        """Works out which cells bear on which leaves."""
+        record = atlas.manifest.gallery
+        self.atlas, self.scale, self.gallery = atlas, scale, Gallery.of(atlas)
+        assert record is not None
+        tree = atlas.tree
+        grids = cell_grids(record, tree.side(tree.depth))
+        self.cells = [ScaleCells(grid, self.gallery.cell) for grid in grids]
+        self.shares = [leaf_shares(cells, tree, atlas.leaf_index) for cells in self.cells]
 
-    def _merge(self, query: int, start: int, columns: Indices, scores: Scores) -> None:
-        k = self.scores.shape[1]
-        cells = np.concatenate([self.cells[query], start + columns])
-        values = np.concatenate([self.scores[query], scores[columns]])
-        order = np.argsort(-values, kind="stable")[:k]
-        self.cells[query], self.scores[query] = cells[order], values[order]
+    def scores(self, photo: PhotoFeatures, temperature: float = 1.0) -> GalleryScores:
+        """Score every cell for one photo; leaf scores are divided by `temperature`."""
+        vectors, headings = photo.embedding, photo.headings_deg
+        if len(vectors) > 1 and (vectors == vectors[0]).all():
+            # A network that averages over its view cannot tell headings.
+            vectors, headings = vectors[:1], np.full(1, np.nan, np.float32)
+        logits = self.gallery.similarities(vectors)
+        logits *= np.float32(self.scale)
+        return GalleryScores(self, headings, logits, temperature)
+
+
+@dataclass(frozen=True, eq=False)
+class GalleryScores:
+    """How well every cell of a gallery fits one photo, and what follows for the leaves.
+
+    The score of a cell at a heading is the logit z(c, h): the inner product of the embeddings times the learned scale.
+    A leaf l gathers, for each scale s and heading, the cells that are nearest to some of its ground, each by its share
+    w of the leaf; scales look at one and the same pose, so their logarithms are averaged; all headings are possible:
+
+        score(l) = log sum_h exp( mean_s log sum_c w(c, l) exp z(c, h) ) / temperature.
+
+    With one scale whose cells are the leaves that is the log-sum-exp over headings.
+
+    Attributes:
+        retriever: The gallery.
+        headings_deg: (H,) headings of the photo's centre column; NaN if the network does not tell.
+        logits: (H, cells) float32.
+        temperature: Divides the scores of leaves.
+    """
+
+    retriever: GalleryRetriever
+    headings_deg: Scores
+    logits: Scores
+    temperature: float = 1.0
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas."""
+        return self.retriever.atlas
+
+    @cached_property
+    def by_heading(self) -> Scores:
+        """(stored leaves, H) float32, averaged over scales, the temperature left out."""
+        leaves, headings = len(self.atlas.leaf_index), len(self.headings_deg)
+        total, scales = np.zeros((leaves, headings), np.float32), np.zeros((leaves, 1), np.float32)
+        for shares in self.retriever.shares:
+            known = shares.shares.any(1)
+            with np.errstate(divide="ignore"):
+                weights = np.log(shares.shares[known])
+            scales[known] += 1
+            for heading, logits in enumerate(self.logits):
+                total[known, heading] += log_sum_exp(logits[shares.rows[known]] + weights)
+        # A leaf that the map covers so barely that no cell of any scale is near fits as badly as the worst.
+        worst = total[scales[:, 0] > 0].min(initial=0.0)
+        return np.divide(total, scales, out=np.full_like(total, worst), where=scales > 0)
+
+    @cached_property
+    def leaf_scores(self) -> Scores:
+        """(leaves of the tree,) float32; minus infinity where not covered."""
+        scores = np.full(self.atlas.tree.count(self.atlas.tree.depth), -np.inf, np.float32)
+        scores[self.atlas.leaf_index] = log_sum_exp(self.by_heading) / np.float32(self.temperature)
+        return scores
+
+    def best_heading(self, leaf: int) -> float:
+        """Heading of the photo's centre column that fits a stored leaf best, in degrees; NaN if none can be told."""
+        return float(self.headings_deg[self._best_row(leaf)])
+
+    def place(self, leaf: int) -> tuple[float, float]:
+        """Where in a stored leaf the photo fits best: easting and northing, metres.
+
+        That is around the best centre of a cell of the finest grid, at the leaf's best heading: the mean of it and of
+        the eight around it, weighted by what they score (averaged over scales, each by the cell that the centre lies
+        nearest to). It is the centre of the leaf where no cell has its own in it.
+        """
+        tree = self.atlas.tree
+        square = tree.square(tree.depth, *(int(v) for v in tree.unflat(tree.depth, leaf)))
+        finest = min(self.retriever.cells, key=lambda cells: cells.grid.spacing)
+        x, y, stored = finest.around(square)
+        score = np.where(stored, self._at(x, y, self._best_row(leaf)), -np.inf)
+        inside = np.where(square.contains(x, y), score, -np.inf)
+        if not np.isfinite(inside).any():
+            return square.x, square.y
+        row, col = np.unravel_index(int(inside.argmax()), inside.shape)
+        near = (slice(max(0, row - 1), row + 2), slice(max(0, col - 1), col + 2))
+        weight = np.exp(score[near] - score[near].max())
+        return float(np.average(x[near], weights=weight)), float(np.average(y[near], weights=weight))
+
+    def _best_row(self, leaf: int) -> int:
+        return int(self.by_heading[int(self.atlas.rows(np.array([leaf]))[0])].argmax())
+
+    def _at(self, x: NDArray[np.float64], y: NDArray[np.float64], heading: int) -> NDArray[np.float64]:
+        """What points score at a heading: the mean of those scales that have a cell there."""
+        total, scales = np.zeros(x.shape), np.zeros(x.shape)
+        for cells in self.retriever.cells:
+            rows = cells.over(x, y)
+            total += np.where(rows < 0, 0.0, self.logits[heading][rows])
+            scales += rows >= 0
+        return total / np.maximum(scales, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,13 +70,27 @@ class PoseScores:
         return float(self.photo.headings_deg[int(self.poses[row].max(0).argmax())])
 
 
-def retrieval_policy(scores: PoseScores) -> LevelScores:
+class LeafScores(Protocol):
+    """Scores of the leaves of an atlas for one photo, whatever they come from."""
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas."""
+        ...
+
+    @property
+    def leaf_scores(self) -> Scores:
+        """(leaves of the tree,) float32; minus infinity where not covered."""
+        ...
+
+
+def retrieval_policy(scores: LeafScores) -> LevelScores:
     """Retrieval as a policy: leaves score, the levels above them do not."""
     tree = scores.atlas.tree
     return LevelScores(tree, {tree.depth: scores.leaf_scores})
 
 
-def bottom_up_policy(scores: PoseScores) -> BottomUp:
+def bottom_up_policy(scores: LeafScores) -> BottomUp:
     """Retrieval as a policy whose inner nodes gather what their leaves know."""
     return BottomUp(scores.atlas.tree, scores.leaf_scores)
 
