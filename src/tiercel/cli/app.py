@@ -14,6 +14,7 @@ from tiercel.cli.dataset import dataset
 from tiercel.cli.demo import demo
 from tiercel.cli.doctor import doctor
 from tiercel.cli.evaluate import evaluate
+from tiercel.cli.index import index
 from tiercel.cli.locate import locate
 from tiercel.cli.sim import sim
 from tiercel.cli.terminal import say
@@ -85,6 +86,6 @@ def tiercel(
     """
 
 
-for verb in (demo, build, locate, sim, train, evaluate, doctor):
+for verb in (demo, build, index, locate, sim, train, evaluate, doctor):
     app.command()(verb)
 app.add_typer(dataset)
