@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Missing = Literal["error", "skip"]
+"""What to do about files that are listed and absent."""
+
+Place = tuple[float, float]
+"""Pixels below and to the right of a tile's centre."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,10 @@ class PairQuery:
         field_of_view: Horizontal, degrees.
         panorama: Whether it is a panorama rather than a perspective photo.
         positive: Index of its tile in the gallery.
-        semi_positives: Indices of other tiles that show the place; neither right nor wrong.
+        semi_positives: Indices of other tiles that show the place; neither right nor wrong, or right as well where
+            `PairSplit.right_within_m` says so.
+        places: Where labels put the camera in the positive and then in each semi-positive, in pixels of the published
+            size of tiles; () where the data set has no such labels.
     """
 
     name: str
@@ -51,6 +60,7 @@ class PairQuery:
     panorama: bool
     positive: int
     semi_positives: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,16 +68,21 @@ class PairSplit:
     """A gallery and the photos that are looked for in it.
 
     Attributes:
-        name: "train", "val" or "test".
+        name: Such as "train", "val" or "test".
         gallery: All tiles that are searched, not only those of the photos.
         queries: The photos.
-        left_out: How many photos the split lists beyond these, left out knowingly because files are missing.
+        right_within_m: Where the data set's own protocol counts every tile within so many metres of the photo as
+            right, that distance; these tiles are the semi-positives.
+        queries_left_out: How many photos are listed beyond these and were left out because files are missing.
+        tiles_left_out: How many tiles, likewise.
     """
 
     name: str
     gallery: tuple[Reference, ...]
     queries: tuple[PairQuery, ...]
-    left_out: int = 0
+    right_within_m: float | None = None
+    queries_left_out: int = 0
+    tiles_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,7 @@ class Checked:
         folder: Where it lies.
         parts: Its files, kind by kind.
         problems: Whatever else is wrong, a sentence each.
+        notes: What is worth knowing and not wrong, a sentence each.
         source: Where the data set is to be had.
     """
 
@@ -103,6 +119,7 @@ class Checked:
     folder: Path
     parts: tuple[Part, ...]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     source: str = ""
 
     @property
@@ -112,25 +129,30 @@ class Checked:
 
 
 class PairDataset(Protocol):
-    """A data set of pairs.
+    """A data set of pairs; no picture is opened before its pixels are wanted."""
 
-    Attributes:
-        name: What it is, such as "VIGOR, cross-area".
-        folder: Where it lies.
-        splits: Names of its splits.
-    """
+    @property
+    def name(self) -> str:
+        """What it is, such as "VIGOR, cross-area, original labels"."""
+        ...
 
-    name: str
-    folder: Path
-    splits: tuple[str, ...]
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        ...
 
-    def split(self, name: str, *, missing: str = "error") -> PairSplit:
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of its splits."""
+        ...
+
+    def split(self, name: str, *, missing: Missing = "error") -> PairSplit:
         """A gallery and its queries.
 
         Args:
             name: One of `splits`.
             missing: What to do about files that are listed and absent: "error", or "skip" to leave out the tiles that
-                are absent and the photos that are absent or whose tile is.
+                are absent, the photos that are absent, and the photos whose own tile is; the split counts them.
 
         Raises:
             TiercelError: There is no such split, its lists cannot be read, or files are missing.
@@ -138,5 +160,5 @@ class PairDataset(Protocol):
         ...
 
     def check(self) -> Checked:
-        """What is there, what is missing, and where it is to be had; opens no picture."""
+        """What is there, what is missing, and where it is to be had; opens no picture and raises nothing."""
         ...
