@@ -121,7 +121,7 @@ class EmbeddingConfig:
             raise TiercelError("an embedding with one shared backbone averages over its views: set pooling: mean.")
         if self.tile_pixels < GRID_PIXELS or self.tile_pixels % GRID_PIXELS:
             raise TiercelError(
-                f"embedding tiles cannot have {self.tile_pixels} pixels: set tile_pixels to a multiple of {GRID_PIXELS}."
+                f"embedding tiles of {self.tile_pixels} pixels cannot be: set a multiple of {GRID_PIXELS}."
             )
         if self.width < 1 or not self.tile_m > 0:
             raise TiercelError("an embedding needs a width and a tile_m above 0: mend the settings.")
@@ -320,7 +320,8 @@ class ModelConfig:
         _check_known(cls, content, where)
         if isinstance(content.get("calibration"), dict):
             content["calibration"] = _calibration(content["calibration"], f"{where}, calibration,")
-        for head, kind in (("decoder", DecoderConfig), ("embedding", EmbeddingConfig)):
+        kinds: tuple[tuple[str, type[Any]], ...] = (("decoder", DecoderConfig), ("embedding", EmbeddingConfig))
+        for head, kind in kinds:
             if isinstance(content.get(head), dict):
                 _check_known(kind, content[head], f"{where}, {head},")
                 content[head] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content[head].items()})

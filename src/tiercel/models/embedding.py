@@ -1,10 +1,10 @@
 """The dual encoder: one vector for a photo at each heading, one for a tile of the map, compared by inner product.
 
-With the pooling ``azimuth`` both vectors say what lies where. A photo's azimuth columns are lowered to a few channels and
-laid on the bins of a full turn, those that the photo did not see staying empty, and one linear layer reads all of them; a
-turn of the photo is a shift of the bins. A tile's cells go through one linear layer in the same way. With the pooling
-``mean`` a vector is made of the average over a view, as by Sample4Geo (ICCV 2023), with an encoder for each view or one
-backbone for both.
+With the pooling ``azimuth`` both vectors say what lies where. A photo's azimuth columns are lowered to a few channels
+and laid on the bins of a full turn, those that the photo did not see staying empty, and one linear layer reads all of
+them; a turn of the photo is a shift of the bins. A tile's cells go through one linear layer in the same way. With the
+pooling ``mean`` a vector is made of the average over a view, as by Sample4Geo (ICCV 2023), with an encoder for each
+view or one backbone for both.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class EmbeddingHead(nn.Module):
         headings = self.config.headings
         if start is None:
             start = torch.arange(headings, device=strips.device).expand(len(strips), headings)
-        seen = strips[:, 3].mean(1).unflatten(1, (-1, self.config.columns_per_heading)).mean(2)
+        seen = strips[:, 3].mean(1).reshape(len(strips), -1, self.config.columns_per_heading).mean(2)
         if self.sizes.shared:
             vectors = self.picture(*self._cells(strips[:, :3] * strips[:, 3:], strips[:, 3:]))
         else:
