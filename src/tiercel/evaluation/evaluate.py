@@ -163,13 +163,18 @@ def prepare(
 ) -> tuple[Locator, list[SimulatedSample]]:
     """A city of the protocol with its photos and its atlas, made unless they are there."""
     kinds = tuple(dict.fromkeys(query.kind for query in protocol.queries))
-    folder = work / f"city-{seed}-{protocol.size:g}m-{protocol.photos}"
+    folder = city_folder(protocol, seed, work)
     report(f"city {seed}: photos and map")
     samples = simulate(folder, seed=seed, size=protocol.size, photos=protocol.photos * len(kinds), kinds=kinds)
     target = folder / f"atlas-{model.fingerprint}"
     with open_map(folder / MAP_FILE) as basemap:
         atlas = build(basemap, model, target)
     return Locator(Atlas.open(target) if atlas is None else atlas, model), samples
+
+
+def city_folder(protocol: Protocol, seed: int, work: Path) -> Path:
+    """Where a city of a protocol is kept."""
+    return work / f"city-{seed}-{protocol.size:g}m-{protocol.photos}"
 
 
 def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Query) -> Iterator[Answered]:

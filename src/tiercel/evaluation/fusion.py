@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tiercel.errors import TiercelError
 from tiercel.evaluation.arms import Arms
-from tiercel.evaluation.evaluate import RADII_M, RIGHT_M, prepare
+from tiercel.evaluation.evaluate import RADII_M, RIGHT_M, city_folder, prepare
 from tiercel.evaluation.metrics import Measured, mean, median, recall_within
 from tiercel.evaluation.protocol import UNSEEN, Protocol, Query
 from tiercel.evaluation.results import Row, machine, write_rows
@@ -27,6 +27,7 @@ from tiercel.geo import ZoomTree
 from tiercel.locate import Analysis
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
+from tiercel.photos.write import replacing
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -182,16 +183,33 @@ def member_model(member: Member, work: Path, report: Report) -> Model:
 
 
 def ask(model: Model, method: str, protocol: Protocol, work: Path, report: Report) -> Asked:
-    """What one policy says about every query of a protocol."""
+    """What one policy says about every query of a protocol; what was asked once is kept beside the city."""
     found: Asked = {query.name: [] for query in protocol.queries}
     for seed in protocol.seeds:
-        locator, samples = prepare(model, protocol, seed, work, report)
-        for query in protocol.queries:
-            some = [sample for sample in samples if sample.kind == query.kind]
-            scores = np.stack([leaf_scores(locator.analyse(_photo(one.file, query)), method) for one in some])
-            where = np.array([(one.x, one.y) for one in some])
-            found[query.name].append(Evidence(scores, _distances(locator.atlas.tree, where)))
+        kept = city_folder(protocol, seed, work) / f"evidence-{model.fingerprint}-{method}.npz"
+        if not kept.is_file():
+            _ask_city(model, method, protocol, seed, work, kept, report)
+        with np.load(kept) as arrays:
+            for query in protocol.queries:
+                scores, distance = arrays[f"{query.name}-scores"], arrays[f"{query.name}-distance"]
+                found[query.name].append(Evidence(scores, distance))
     return found
+
+
+def _ask_city(
+    model: Model, method: str, protocol: Protocol, seed: int, work: Path, target: Path, report: Report
+) -> None:
+    locator, samples = prepare(model, protocol, seed, work, report)
+    arrays: dict[str, Scores] = {}
+    for query in protocol.queries:
+        some = [sample for sample in samples if sample.kind == query.kind]
+        scores = [leaf_scores(locator.analyse(_photo(one.file, query)), method) for one in some]
+        arrays[f"{query.name}-scores"] = np.stack(scores)
+        where = np.array([(one.x, one.y) for one in some])
+        arrays[f"{query.name}-distance"] = _distances(locator.atlas.tree, where)
+        report(f"city {seed}, {model.name} {method}: {query.words}")
+    with replacing(target) as part, part.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  (numpy takes any names)
 
 
 def leaf_scores(analysis: Analysis, method: str) -> Scores:
