@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,13 +81,27 @@ class PoseScores:
         return float(x) + east * side, float(y) - south * side, float(self.photo.headings_deg[int(heading)])
 
 
-def retrieval_policy(scores: PoseScores) -> LevelScores:
+class LeafScores(Protocol):
+    """Scores of the leaves of an atlas for one photo, whatever they come from."""
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas."""
+        ...
+
+    @property
+    def leaf_scores(self) -> Scores:
+        """(leaves of the tree,) float32; minus infinity where not covered."""
+        ...
+
+
+def retrieval_policy(scores: LeafScores) -> LevelScores:
     """Retrieval as a policy: leaves score, the levels above them do not."""
     tree = scores.atlas.tree
     return LevelScores(tree, {tree.depth: scores.leaf_scores})
 
 
-def bottom_up_policy(scores: PoseScores) -> BottomUp:
+def bottom_up_policy(scores: LeafScores) -> BottomUp:
     """Retrieval as a policy whose inner nodes gather what their leaves know."""
     return BottomUp(scores.atlas.tree, scores.leaf_scores)
 
