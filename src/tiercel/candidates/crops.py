@@ -81,10 +81,9 @@ class Crops:
         if not path.is_file():
             x, y = self._tree.centre(level, row, col)
             rgb, covered = self._locator.overhead(Square(float(x), float(y), self.side_m), self.pixels)
+            picture = Image.fromarray(np.where(covered[..., None], rgb, np.uint8(BACKDROP)))
             with replacing(path) as part:
-                Image.fromarray(np.where(covered[..., None], rgb, np.uint8(BACKDROP))).save(
-                    part, "JPEG", quality=_QUALITY
-                )
+                picture.save(part, "JPEG", quality=_QUALITY, subsampling=0)
         return path
 
     def _settings(self) -> dict[str, Any]:

@@ -44,8 +44,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,26 +158,31 @@ def write_paper(path: str | Path, lists: Iterable[CandidateList]) -> None:
 
 def absolute(path: Path) -> Path:
     """The path that tells one photo from another: absolute, with a link to the photo itself left as it is."""
-    return path.parent.resolve() / path.name
+    return _resolved(path.parent) / path.name
 
 
 def relative(path: Path, folder: Path) -> str:
     """A path from a folder, with forward slashes; absolute where there is no way, as between drives of Windows."""
     whole = absolute(path)
     try:
-        return Path(os.path.relpath(whole, folder.resolve())).as_posix()
+        return Path(os.path.relpath(whole, _resolved(folder))).as_posix()
     except ValueError:
         return whole.as_posix()
 
 
+@lru_cache(maxsize=256)
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()  # asks the disk about every part of the path, which takes longer than all else here
+
+
 def entry_of(one: CandidateList, folder: Path) -> dict[str, Any]:
     """The JSON object of a query, with paths from a folder."""
-    entry = _known(asdict(one), folder)
+    entry = _known(vars(one), folder)
     if one.failed:
         return {"query": entry["query"], "failed": one.failed}
     if one.truth is not None:
-        entry["truth"] = _known(asdict(one.truth), folder)
-    entry["candidates"] = [_known(asdict(candidate), folder) for candidate in one.candidates]
+        entry["truth"] = _known(vars(one.truth), folder)
+    entry["candidates"] = [_known(vars(candidate), folder) for candidate in one.candidates]
     return entry
 
 
@@ -215,12 +220,10 @@ def _reader() -> TypeAdapter[CandidateList]:
 
 
 def _known(fields: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Fields of plain values as JSON has them; what is unknown, empty or false by default is left out."""
+    """Fields of plain values as JSON has them; what is unknown is left out."""
     known = {}
     for name, value in fields.items():
-        if value is None or isinstance(value, dict) or name in ("candidates", "failed"):
-            continue
-        if name == "semi_positive" and not value:
+        if value is None or name in ("candidates", "truth", "failed") or (name == "semi_positive" and not value):
             continue
         if isinstance(value, Path):
             value = relative(value, folder)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
+
 from tiercel.candidates.crops import Crops
 from tiercel.candidates.files import (
     KIND,
@@ -28,6 +30,7 @@ from tiercel.photos import Photo
 
 if TYPE_CHECKING:
     from tiercel.atlas import Atlas
+    from tiercel.geo import Area
     from tiercel.locate import Locator
     from tiercel.search import Posterior
 
@@ -35,7 +38,7 @@ Method = Literal["retrieval", "first", "final"]
 Progress = Callable[[int, int], None]
 """Called with how many photos are done and how many there are."""
 
-_FOR_PEOPLE = ("map", "model")  # settings that name things; their fingerprints tell them apart
+_FOR_PEOPLE = ("map", "model", "within")  # settings that name things; their fingerprints tell them apart
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Plan:
             zooming together), or the ``final`` answer, after the geometric match.
         apart: A leaf this many rows and cols or fewer from a better one is no candidate: the better one stands for it.
             0 takes neighbours as well.
+        within: The part of the map that is searched; all of it if None.
 
     Raises:
         TiercelError: A value is out of range.
@@ -56,6 +60,7 @@ class Plan:
     count: int = 20
     method: Method = "first"
     apart: int = 1
+    within: Area | None = None
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -161,12 +166,19 @@ def settings_of(locator: Locator, plan: Plan) -> dict[str, Any]:
         "crs": built.frame, "root": {"x": tree.root.x, "y": tree.root.y, "side": tree.root.side},
         "branching": tree.branching, "depth": tree.depth,
         "count": plan.count, "method": plan.method, "apart": plan.apart, "correct_m": CORRECT_M,
+        "within": None if plan.within is None else plan.within.name, "within_fingerprint": _fingerprint(plan.within),
     }  # fmt: skip
+
+
+def _fingerprint(area: Area | None) -> str | None:
+    from tiercel.maps.digest import combined  # whoever only reads candidates needs no maps
+
+    return None if area is None else combined(ring.tobytes() for polygon in area.polygons for ring in polygon)
 
 
 def _candidates(locator: Locator, photo: Photo, plan: Plan) -> CandidateList:
     """The likeliest leaves for a photo."""
-    answer: Posterior = getattr(locator.analyse(photo), plan.method)
+    answer = _kept_to(getattr(locator.analyse(photo), plan.method), plan.within)
     leaves, _ = answer.top(plan.count, apart=plan.apart)
     tree, scores = answer.tree, answer.log_probability[leaves]
     row, col = tree.unflat(tree.depth, leaves)
@@ -193,6 +205,16 @@ def _candidates(locator: Locator, photo: Photo, plan: Plan) -> CandidateList:
     )
 
 
+def _kept_to(answer: Posterior, area: Area | None) -> Posterior:
+    """An answer once it is known that the photo was taken in an area, to the nearest leaf."""
+    if area is None:
+        return answer
+    scores = np.where(area.cells(answer.tree, answer.tree.depth), answer.log_probability, -np.inf)
+    if not np.isfinite(scores).any():
+        raise TiercelError(f"The area {area.name} has no ground that the map shows: give one on the map.")
+    return answer.from_scores(answer.tree, scores)
+
+
 def _with_crops(one: CandidateList, crops: Crops | None) -> CandidateList:
     if crops is None:
         return one
@@ -217,8 +239,9 @@ def _distinct(photos: Sequence[str | Path]) -> dict[Path, Path]:
     """The photos as given, by what tells them apart."""
     queries: dict[Path, Path] = {}
     for photo in map(Path, photos):
-        if queries.setdefault(absolute(photo), photo) is not photo:
+        if absolute(photo) in queries:
             raise TiercelError(f"{photo} is given twice: give each photo once.")
+        queries[absolute(photo)] = photo
         try:
             str(photo).encode()
         except UnicodeEncodeError:
@@ -230,6 +253,10 @@ def _distinct(photos: Sequence[str | Path]) -> dict[Path, Path]:
 
 def _done_before(path: Path, part: Path, settings: dict[str, Any]) -> dict[Path, CandidateList]:
     """Queries that need not be done again, from the file and from the journal of a run that was stopped."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TiercelError(f"{path} cannot be written ({error.strerror}): choose another folder.") from error
     done: list[CandidateList] = []
     if path.exists():
         file = read_candidates(path, partial=True)
@@ -238,7 +265,10 @@ def _done_before(path: Path, part: Path, settings: dict[str, Any]) -> dict[Path,
     header, *entries = [*read_journal(part)] or [{}]
     if entries:
         _check_settings(part, header.get("settings"), settings)
-        done += [list_of(json.dumps(entry), part.parent) for entry in entries]
+        try:
+            done += [list_of(json.dumps(entry), part.parent) for entry in entries]
+        except ValueError as error:
+            raise TiercelError(f"{part} is damaged ({error}): delete it and run the command again.") from error
     else:
         part.unlink(missing_ok=True)
     return {absolute(one.query): one for one in done if not one.failed}
@@ -247,7 +277,6 @@ def _done_before(path: Path, part: Path, settings: dict[str, Any]) -> dict[Path,
 def _keep(part: Path, settings: dict[str, Any], one: CandidateList) -> None:
     """Adds to the journal, which begins with what it is of."""
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
         begun = part.is_file()
         with appending(part) as append:
             if not begun:

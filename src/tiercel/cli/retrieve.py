@@ -57,6 +57,10 @@ def retrieve(
     apart: Annotated[
         int, typer.Option(min=0, metavar="N", help="Leave out cells this many or fewer from a better one.")
     ] = 1,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="AREA", help="Search only here: LAT,LON,METRES, or a GeoJSON file with a polygon."),
+    ] = None,
     crop: Annotated[
         float | None,
         typer.Option(min=1, metavar="M", help="Side of the ground a picture shows; three cells otherwise."),
@@ -78,13 +82,15 @@ def retrieve(
     tiercel retrieve photos --atlas city.atlas -o candidates.json --format paper --crops crops --map city.tif
     """
     from tiercel.candidates import Crops, Plan, retrieve_into
+    from tiercel.geo import Area
     from tiercel.locate import Locator
     from tiercel.maps import open_map
 
     lines = _lines(out, form, crops)
-    plan = Plan(count, method, apart)
     with open_map(source) if source else nullcontext() as basemap:
         locator = Locator.open(atlas, model, basemap)
+        area = Area.parse(within, locator.atlas.frame) if within else None
+        plan = Plan(count, method, apart, area)
         others = [atlas, crops, source, locator.atlas.map_source]
         queries = list(_queries(photos, [Path(other).resolve() for other in others if other]))
         known = _truth(truth, queries)
