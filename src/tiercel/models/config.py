@@ -121,7 +121,7 @@ class EmbeddingConfig:
             raise TiercelError("an embedding with one shared backbone averages over its views: set pooling: mean.")
         if self.tile_pixels < GRID_PIXELS or self.tile_pixels % GRID_PIXELS:
             raise TiercelError(
-                f"embedding tiles of {self.tile_pixels} pixels cannot be: set tile_pixels to a multiple of {GRID_PIXELS}."
+                f"embedding tiles of {self.tile_pixels} pixels cannot be: set a multiple of {GRID_PIXELS}."
             )
         if self.width < 1 or not self.tile_m > 0:
             raise TiercelError("an embedding needs a width and a tile_m above 0: mend the settings.")

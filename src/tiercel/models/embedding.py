@@ -3,8 +3,8 @@
 With the pooling ``azimuth`` both vectors say what lies where. A photo's azimuth columns are lowered to a few channels
 and laid on the bins of a full turn, those that the photo did not see staying empty, and one linear layer reads all of
 them; a turn of the photo is a shift of the bins. A tile's cells go through one linear layer in the same way. With the
-pooling ``mean`` a vector is made of the average over a view, as by Sample4Geo (ICCV 2023), with an encoder for each view
-or one backbone for both.
+pooling ``mean`` a vector is made of the average over a view, as by Sample4Geo (ICCV 2023), with an encoder for each
+view or one backbone for both.
 """
 
 from __future__ import annotations

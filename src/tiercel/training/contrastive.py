@@ -1,8 +1,9 @@
 """Training a dual encoder: batches of pairs, and the symmetric contrastive loss over all pairs of all processes.
 
-Photos turn and mirror with their tiles. A batch's photos are cut as those of the other heads are (`cut_photos`): whole
-panoramas, or pieces of them under the mask of a camera. Where the heading is known a strip lies at its azimuth; where it is
-not, it begins anywhere, and a pooling that knows azimuths has the right shift of it as the answer, among wrong ones.
+All photos of a batch turn and mirror with their tiles. They are cut as those of the other heads are (`cut_photos`):
+whole panoramas, or pieces of them under the mask of a camera. Where the heading is known a strip lies at its azimuth;
+where it is not, it begins anywhere, and a pooling that knows azimuths has the right shift of it as the answer, among
+wrong ones.
 """
 
 from __future__ import annotations
@@ -143,10 +144,10 @@ class PairBatches:
         return self._epoch[1][within, self.process :: self.processes]
 
     def sample(self, rng: np.random.Generator, step: int | None = None) -> Batch:
-        """A batch: tensors by name, B pairs. Those from `places` and:
+        """A batch of B pairs: tensors by name.
 
-        ``strips`` (B, 4, rows, columns), ``start`` (B,) azimuth bin of the left edge, -1 where unknown, ``wrong`` (B, K)
-        bins that wrong headings are off, ``tiles`` (B, 3, P, P).
+        ``strips`` (B, 4, rows, columns), ``start`` (B,) azimuth bin of the left edge, -1 where unknown, ``wrong``
+        (B, K) bins that wrong headings are off, ``tiles`` (B, 3, P, P), and those of `places`.
 
         Args:
             rng: Source of chance.
@@ -292,7 +293,7 @@ class ContrastiveLoss(nn.Module):
     """Symmetric InfoNCE with a learned temperature and smoothed labels, as Sample4Geo's.
 
     Photos look for their tiles among those of all processes, and tiles for their photos; what fits but is not meant
-    counts neither way. With wrong headings, a photo also looks for its tile and heading among all tiles at its headings.
+    counts neither way. With wrong headings, a photo also looks for its tile and heading among all tiles at all of them.
 
     Args:
         model: With the head ``embedding``.

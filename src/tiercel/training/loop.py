@@ -25,6 +25,7 @@ from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
 from tiercel.training.card import model_card
 from tiercel.training.cities import TrainingCity, describe, prepare_cities
 from tiercel.training.contrastive import ContrastiveLoss, PairBatches, steps_per_epoch
+from tiercel.training.dataset_pairs import open_pair_sources
 from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos, in_steps, open_photos
 from tiercel.training.losses import loss_for
 from tiercel.training.muon import Muon
@@ -83,7 +84,9 @@ def train(
             raise TiercelError(
                 f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder."
             )
-    if recipe.data:
+    if recipe.data and any("embedding" in one.heads for one in wanted):
+        prepared = Prepared(*open_pair_sources(recipe))
+    elif recipe.data:
         prepared = Prepared(*open_photos(recipe, state.process_index, state.num_processes))
     else:
         with state.main_process_first():

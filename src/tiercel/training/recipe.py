@@ -77,8 +77,8 @@ class Stage:
         land_cover_loss: Weight of naming what lies where, from the map and from the photo (retrieval and match).
         pairs_per_batch: Pairs of a photo and a tile in a batch of each process (embedding).
         pairs_per_epoch: Pairs that one pass takes, drawn anew for each; 0 for all there are (embedding).
-        sampling: Which pairs meet in a batch: ``random``; ``gps``, neighbours on the ground; or ``dynamic``, those in the
-            first epochs and then neighbours by their embeddings, as Sample4Geo has it (embedding).
+        sampling: Which pairs meet in a batch: ``random``; ``gps``, neighbours on the ground; or ``dynamic``, those in
+            the first epochs and then neighbours by their embeddings, as Sample4Geo has it (embedding).
         gps_epochs: How many epochs these first ones are (embedding, dynamic).
         refresh_epochs: Epochs after which all embeddings are computed and neighbours looked for anew (dynamic).
         neighbours_pool: Nearest neighbours of a pair that may join it in a batch (embedding).
@@ -93,8 +93,8 @@ class Stage:
         label_smoothing: Share of the target that is spread over all children or tiles (decoder and embedding).
         validate_epochs: Passes over the photos between validations, instead of the recipe's steps (decoder and
             embedding).
-        keep_best: Validation value whose best weights are kept, such as ``r1_40m`` or ``r1``; else the last (decoder and
-            embedding).
+        keep_best: Validation value whose best weights are kept, such as ``r1_40m`` or ``r1``; else the last (decoder
+            and embedding).
     """
 
     name: str

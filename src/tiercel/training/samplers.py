@@ -1,9 +1,9 @@
 """Which pairs meet in a batch: each is a wrong answer for all others there, and the likelier ones teach the most.
 
-As published for Sample4Geo (ICCV 2023): a batch begins with a random pair, which brings some of its neighbours along, half
-of them the nearest and half drawn from a larger pool, and goes on with the next random pair until it is full. Neighbours
-are those on the ground at first (GPS sampling), later those whose tiles the network takes for the photo's (dynamic
-similarity sampling). No two pairs of a batch are such that either photo would fit the other's tile.
+As published for Sample4Geo (ICCV 2023): a batch begins with a random pair, which brings some of its neighbours along,
+half of them the nearest and half drawn from a larger pool, and goes on with the next random pair until it is full.
+Neighbours are those on the ground at first (GPS sampling), later those whose tiles the network takes for the photo's
+(dynamic similarity sampling). No two pairs of a batch are such that either photo would fit the other's tile.
 """
 
 from __future__ import annotations
