@@ -85,8 +85,8 @@ class ScaleCells:
         row, col = (place[:, None] + away for place in self._place(x, y))
         rows = self.at(row[:, :, None], col[:, None, :])
         distance = (row + 0.5 - down[:, None])[:, :, None] ** 2 + (col + 0.5 - across[:, None])[:, None, :] ** 2
-        best = np.where(rows < 0, np.inf, distance).reshape(len(x), -1).argmin(1)
-        return np.asarray(rows.reshape(len(x), -1)[np.arange(len(x)), best])
+        best = np.where(rows < 0, np.inf, distance).reshape(len(x), len(away) ** 2).argmin(1)
+        return np.asarray(rows.reshape(len(x), len(away) ** 2)[np.arange(len(x)), best])
 
 
 @dataclass(frozen=True, eq=False)
