@@ -164,3 +164,15 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path, name) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(TiercelError, match=name):
         read_candidates(tmp_path / name)
+
+
+def test_links_to_photos_keep_their_names_and_links_to_folders_do_not(tmp_path) -> None:
+    real = tmp_path.resolve() / "real"
+    (real / "deep").mkdir(parents=True)
+    (real / "1.jpg").write_text("")
+    (real / "first.jpg").symlink_to(real / "1.jpg")
+    (tmp_path / "link").symlink_to(real / "deep")
+    query = tmp_path / "link" / ".." / "first.jpg"  # the folder above the one that the link leads to
+    write_candidates(tmp_path / "link" / "c.jsonl", CandidateFile((CandidateList(query),)))
+    assert json.loads((real / "deep" / "c.jsonl").read_text().split("\n")[1])["query"] == "../first.jpg"
+    assert read_candidates(tmp_path / "link" / "c.jsonl").lists[0].query == real / "first.jpg"

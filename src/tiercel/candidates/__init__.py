@@ -9,8 +9,8 @@ rerankers of published retrieval results take.
 from tiercel.candidates.crops import Crops
 from tiercel.candidates.files import CandidateFile, read_candidates, write_candidates, write_paper
 from tiercel.candidates.lists import CORRECT_M, Candidate, CandidateList, recall
+from tiercel.candidates.on_map import Plan, retrieve, retrieve_into
 from tiercel.candidates.pairs import candidates_of_pairs, mark_pairs
-from tiercel.candidates.retrieve import Plan, retrieve, retrieve_into
 
 __all__ = [
     "CORRECT_M", "Candidate", "CandidateFile", "CandidateList", "Crops", "Plan", "candidates_of_pairs", "mark_pairs",

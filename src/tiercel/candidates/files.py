@@ -158,14 +158,14 @@ def write_paper(path: str | Path, lists: Iterable[CandidateList]) -> None:
 
 def absolute(path: Path) -> Path:
     """The path that tells one photo from another: absolute, with a link to the photo itself left as it is."""
-    return _resolved(path.parent) / path.name
+    return _resolved(path.parent.absolute()) / path.name
 
 
 def relative(path: Path, folder: Path) -> str:
     """A path from a folder, with forward slashes; absolute where there is no way, as between drives of Windows."""
     whole = absolute(path)
     try:
-        return Path(os.path.relpath(whole, _resolved(folder))).as_posix()
+        return Path(os.path.relpath(whole, _resolved(folder.absolute()))).as_posix()
     except ValueError:
         return whole.as_posix()
 

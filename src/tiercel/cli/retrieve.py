@@ -98,7 +98,7 @@ def retrieve(
         _warn_of(pictures)
         with stoppable(), progress("Looking for places") as report:
             found = retrieve_into(lines, locator, queries, plan, crops=pictures, truth=known, progress=report)
-    _tell(lines, found, plan.count)
+    _tell(lines, found, plan.count, truth)
     if pictures:
         print(f"  {crops}: pictures of {pictures.side_m:g} m of ground, {pictures.pixels} pixels wide")
     if form == "paper":
@@ -149,7 +149,7 @@ def _truth(text: str | None, queries: list[Path]) -> Truth | None:
     return ExifTruth() if text == "exif" else TableTruth(text, queries)
 
 
-def _tell(lines: Path, found: CandidateFile, count: int) -> None:
+def _tell(lines: Path, found: CandidateFile, count: int, truth: str | None) -> None:
     """Prints how many there are, and the ceiling: how often any order of the candidates could be right."""
     from tiercel.candidates import CORRECT_M, recall
 
@@ -159,6 +159,8 @@ def _tell(lines: Path, found: CandidateFile, count: int) -> None:
         judged = sum(one.judged for one in found.lists)
         words = ", ".join(f"{share:.1%} in the first {k}" for k, share in shares.items())
         print(f"  right within {CORRECT_M:g} m: {words}, of {judged:,} photos whose place is known")
+    elif truth and found.lists:
+        say("Nothing was judged, because none of the photos says where it was taken: give a table with --truth.")
 
 
 def _warn_of(crops: Crops | None) -> None:
@@ -195,5 +197,6 @@ def _tell_of_failed(lines: Path, failed: Sequence[CandidateList]) -> None:
     if len(failed) > NAMED:
         say(f"and {len(failed) - NAMED:,} more.")
     if failed:
-        say(f"{len(failed):,} photos failed, and {lines} lists them so: mend them and run the same command again.")
+        photos, them = ("1 photo", "it") if len(failed) == 1 else (f"{len(failed):,} photos", "them")
+        say(f"{photos} failed, and {lines} lists {them} so: mend {them} and run the same command again.")
         raise typer.Exit(2)
