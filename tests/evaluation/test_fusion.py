@@ -91,6 +91,7 @@ def test_a_sum_is_compared_with_the_better_of_the_two_photo_by_photo() -> None:
     rows = {row.name: row for row in pair_rows(pair, {"photo": [first]}, {"photo": [second]}, 1.0, make)}
     values = [rows[f"r1_50m/photo/unseen/{m}@two"].value for m in ("retrieval", "global", "fusion")]
     assert values == pytest.approx([200 / 3, 100 / 3, 100.0])
+    assert rows["r1_50m/photo/unseen/either@two"].value == pytest.approx(100.0)
     gain = rows["gain_50m/photo/unseen/fusion@two"]
     assert gain.value == pytest.approx(100 / 3) and gain.low == 0.0
     assert rows["r1_50m/photo/unseen/chance"].value == pytest.approx(100 / 3)

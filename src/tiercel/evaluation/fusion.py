@@ -265,7 +265,7 @@ MakeRow = Callable[[str, str, Measured], Row]
 
 
 def pair_rows(pair: Pair, first: Asked, second: Asked, weight: float, make: MakeRow) -> Iterator[Row]:
-    """Recall and errors of each policy and of the sum, and what the sum gains over the better of the two."""
+    """Recall and errors of each policy and the sum, what either has right, and what the sum gains over the better."""
     for query in first:
         both = list(zip(first[query], second[query], strict=True))
         errors = {
@@ -280,6 +280,7 @@ def pair_rows(pair: Pair, first: Asked, second: Asked, weight: float, make: Make
             yield make(f"median_m/{query}/unseen/{method}", "m", median(mine))
         right = [100.0 * (mine <= RIGHT_M) for mine in errors.values()]
         better = max(right[:2], key=lambda one: float(one.mean()))
+        yield make(f"r1_50m/{query}/unseen/either@{pair.name}", "%", mean(np.maximum(*right[:2])))
         yield make(f"gain_50m/{query}/unseen/fusion@{pair.name}", "points", mean(right[2] - better))
 
 
