@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -276,10 +275,16 @@ def read_batches(
         yield values.to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
 
 
-def forget_other_versions(table: Path) -> None:
-    """Removes all versions of a table but the last, and what only they need."""
+def forget_versions(table: Path, keep: Collection[int]) -> None:
+    """Removes versions of a table, and what only they need.
+
+    Args:
+        table: Folder of the Lance table.
+        keep: Versions that stay, beside the last.
+    """
     dataset = lance.dataset(str(table))
-    dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+    others = [entry["version"] for entry in dataset.versions() if entry["version"] not in keep]
+    dataset.cleanup_old_versions(versions=others, delete_unverified=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
