@@ -201,17 +201,17 @@ class Vigor:
 
     def _notes(self) -> Iterable[str]:
         """How far the labels are from the positions in the names."""
+        apart: dict[str, float] = {}
         for city in CITIES:
             try:
                 labels = [label for _, label in self._labels(self._label_list(city, LABEL_LISTS[2]))]
             except TiercelError:
                 continue
             if labels:
-                apart = label_errors_m(labels)
-                yield (
-                    f"The {self.labels} labels of {city} are {np.median(apart):.1f} m off the positions in the names "
-                    f"of the files in the median, {apart.max():.1f} m at most."
-                )
+                apart[city] = float(np.median(label_errors_m(labels)))
+        if apart:
+            medians = ", ".join(f"{metres:.1f} m in {city}" for city, metres in apart.items())
+            yield f"In the median the {self.labels} labels are off the positions in the names of files by {medians}."
 
 
 def label_errors_m(labels: Sequence[Label]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
