@@ -66,9 +66,8 @@ def _print(checked: Checked) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(
-        "what", "there", "missing", "the first", title=f"{checked.folder}: {checked.layout}", title_justify="left"
-    )
+    title = escape(f"{checked.folder}: {checked.layout}")
+    table = Table("what", "there", "missing", "the first", title=title, title_justify="left")
     for part in checked.parts:
         missing = f"{part.missing:,}" if part.missing else ""
         table.add_row(part.what, f"{part.there:,}", missing, escape("\n".join(part.first)))

@@ -15,11 +15,12 @@ from tiercel.datasets import justzoomin, simulated
 from tiercel.datasets.pairs import Checked, Part, open_pairs, plot
 from tiercel.datasets.pairs.files import Listing, parts_of
 from tiercel.datasets.pairs.opening import recognise
+from tiercel.datasets.pairs.vigor import labels_in
 from tiercel.errors import TiercelError
 
 ZOOMING_SOURCE = (
-    "The published one is at huggingface.co/datasets/pcvlab/justzoomin; `tiercel dataset build` and `tiercel sim --layout "
-    "justzoomin` make others."
+    "The published one is at huggingface.co/datasets/pcvlab/justzoomin; `tiercel dataset build` and `tiercel sim "
+    "--layout justzoomin` make others."
 )
 
 _OVERVIEW = 1600  # pixels
@@ -61,10 +62,10 @@ def inspect(folder: str | Path) -> Inspected:
     if recognise(folder) is None:
         raise TiercelError(
             f"{folder} is no data set that is known: it has neither the lists or folders of VIGOR, CVUSA or CVACT, nor "
-            f"{_MAP} (the zooming benchmark), {simulated.MAP_FILE} (a simulated city), {ATLAS_FILE} (an atlas), nor the "
-            "two folders photos and tiles."
+            f"{_MAP} (the zooming benchmark), {simulated.MAP_FILE} (a simulated city), {ATLAS_FILE} (an atlas), nor "
+            "the two folders photos and tiles."
         )
-    pairs = open_pairs(folder)
+    pairs = open_pairs(folder, labels=next(iter(labels_in(folder)), "original"))
     return Inspected(pairs.check(), lambda path: plot(pairs, path))
 
 
@@ -93,9 +94,7 @@ def _check_simulated(folder: Path) -> Checked:
         photos = (sample.file for sample in simulated.read_dataset(folder))
         steps.append(lambda: [listing.part("photos", photos, folder)])
     parts, problems = parts_of(*steps)
-    return Checked(
-        "a simulated city", folder, parts, problems, source=f"Run the `tiercel sim` that made {folder} again."
-    )
+    return Checked("a simulated city", folder, parts, problems, source="Run the `tiercel sim` that made it again.")
 
 
 def _check_atlas(folder: Path) -> Checked:
