@@ -254,6 +254,26 @@ def read_column(table: Path, name: str, column: Column, version: int | None = No
     return values
 
 
+def read_rows(table: Path, name: str, column: Column, rows: Array, version: int | None = None) -> Array:
+    """Some rows of a column.
+
+    Args:
+        table: Folder of the Lance table.
+        name: Name of the column.
+        column: Its type and shape.
+        rows: (n,) int64 numbers of rows, in any order.
+        version: Which version of the table; the last if left out.
+
+    Returns:
+        (n, *column.shape).
+    """
+    # Lance reads each fragment once if the rows come in their order.
+    order, place = np.unique(rows, return_inverse=True)
+    found = lance.dataset(str(table), version=version).take(pa.array(order), columns=[name])[name].combine_chunks()
+    values = found.flatten() if column.shape else found
+    return np.asarray(values.to_numpy(zero_copy_only=False).reshape(-1, *column.shape)[place])
+
+
 def read_batches(
     table: Path, name: str, column: Column, version: int | None = None, rows: int = _ROWS_AT_ONCE
 ) -> Iterator[Array]:
@@ -284,7 +304,8 @@ def forget_versions(table: Path, keep: Collection[int]) -> None:
     """
     dataset = lance.dataset(str(table))
     others = [entry["version"] for entry in dataset.versions() if entry["version"] not in keep]
-    dataset.cleanup_old_versions(versions=others, delete_unverified=True)
+    if others:
+        dataset.cleanup_old_versions(versions=others, delete_unverified=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ then compared exactly (see `tiercel.atlas.index`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from tiercel.atlas import Atlas
 from tiercel.atlas.gallery import cell_grids
 from tiercel.atlas.index import Index
 from tiercel.atlas.manifest import IndexRecord
-from tiercel.atlas.tables import check_width, gallery_columns, gallery_table, read_batches, read_column
+from tiercel.atlas.tables import check_width, gallery_columns, gallery_table, read_batches, read_column, read_rows
 from tiercel.errors import TiercelError
 from tiercel.geo import Area
 from tiercel.models.features import PhotoFeatures
@@ -31,12 +31,15 @@ from tiercel.search.posterior import nothing_within
 Scores = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Half = NDArray[np.float16]
+Progress = Callable[[int, int], None]
 
 EXACT_CELLS = 1_000_000
 """Up to so many cells a search compares every one, and their embeddings are held in memory."""
 BLOCK = 16_384
 """Cells that are compared at once."""
 QUERIES_AT_ONCE = 1024
+WHOLE_SHARE = 20
+"""A larger part of the cells than one in so many is read with all the others, from the first to the last."""
 _EXPONENT = np.uint16(0x7C00)
 
 
@@ -115,7 +118,15 @@ class Gallery:
         values: Scores = self._column("side")
         return values
 
-    def search(self, vectors: ArrayLike, k: int, *, within: Area | None = None, exact: bool | None = None) -> Hits:
+    def search(
+        self,
+        vectors: ArrayLike,
+        k: int,
+        *,
+        within: Area | None = None,
+        exact: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
         """The cells most like each of some vectors.
 
         Args:
@@ -123,6 +134,7 @@ class Gallery:
             k: Cells wanted for each.
             within: Only cells with their centres in this area are searched.
             exact: Whether every cell is compared; by default if there are at most a million of them (in the area).
+            progress: Called with the number of cells compared and of all, where every one is.
 
         Raises:
             TiercelError: The vectors are of another width or no numbers, the area holds no cell, or the approximate
@@ -133,9 +145,9 @@ class Gallery:
         if exact is None:
             exact = (len(self) if rows is None else len(rows)) <= EXACT_CELLS
         if exact:
-            return self._compare_all(queries, k, rows)
+            return self._compare_all(queries, k, rows, progress)
         record = self._fresh_index()
-        found = self._index.nearest(queries, k, probes=record.probes, refine=record.refine, rows=rows)
+        found = self._index.nearest(queries, k, probes=record.probes, effort=record.effort, rows=rows)
         return Hits(*found)
 
     def similarities(self, vectors: ArrayLike) -> Scores:
@@ -152,6 +164,12 @@ class Gallery:
         for start, block in self.blocks():
             np.matmul(queries, block.T, out=similar[:, start : start + len(block)])
         return similar
+
+    def vectors(self, rows: Indices) -> Scores:
+        """Embeddings of some cells: (rows,) in any order to (rows, width) float32."""
+        if len(self) <= EXACT_CELLS:
+            return self._embeddings[rows].astype(np.float32)
+        return self._taken(rows).astype(np.float32)
 
     def rows_within(self, area: Area) -> Indices:
         """Rows of the cells with their centres in an area, in growing order.
@@ -188,6 +206,10 @@ class Gallery:
                 some = slice(start, start + BLOCK)
                 yield self._embeddings[some] if rows is None else self._embeddings[rows[some]]
             return
+        if rows is not None and len(rows) < len(self) // WHOLE_SHARE:
+            for start in range(0, len(rows), BLOCK):
+                yield self._taken(rows[start : start + BLOCK])
+            return
         first = 0
         for batch in self._batches():
             if rows is not None:
@@ -196,6 +218,13 @@ class Gallery:
                 batch = batch[inside]
             if len(batch):
                 yield batch
+
+    def _taken(self, rows: Indices) -> Half:
+        """Embeddings of some cells, from disk."""
+        try:
+            return self._finite(read_rows(self.table, "embedding", self._columns["embedding"], rows, self.version))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._damaged from error
 
     def _batches(self) -> Iterator[Half]:
         """All embeddings, from disk."""
@@ -237,9 +266,11 @@ class Gallery:
             raise TiercelError("A photo's embedding is no number; fetch the model or train it again.")
         return queries
 
-    def _compare_all(self, queries: Scores, k: int, rows: Indices | None) -> Hits:
-        best = Best(len(queries), k)
+    def _compare_all(self, queries: Scores, k: int, rows: Indices | None, progress: Progress | None) -> Hits:
+        best, count = Best(len(queries), k), len(self) if rows is None else len(rows)
         for start, block in self.blocks(rows):
+            if progress is not None:
+                progress(start, count)
             for first in range(0, len(queries), QUERIES_AT_ONCE):
                 best.add(first, start, queries[first : first + QUERIES_AT_ONCE] @ block.T)
         cells = best.cells
