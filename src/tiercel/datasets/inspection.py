@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from tiercel.atlas.manifest import FILE as ATLAS_FILE
 from tiercel.datasets import justzoomin, simulated
-from tiercel.datasets.pairs import Checked, Part, open_pairs, plot
+from tiercel.datasets.pairs import Checked, Part, open_pairs
 from tiercel.datasets.pairs.files import Listing, parts_of
 from tiercel.datasets.pairs.opening import recognise
+from tiercel.datasets.pairs.plot import plot, save
 from tiercel.datasets.pairs.vigor import labels_in
 from tiercel.errors import TiercelError
 
@@ -91,8 +92,7 @@ def _check_simulated(folder: Path) -> Checked:
     files = [folder / simulated.MAP_FILE, folder / simulated.TABLE_FILE]
     steps: list[Callable[[], list[Part]]] = [lambda: [listing.part("map and table", files, folder)]]
     if listing.has(folder / simulated.TABLE_FILE):
-        photos = (sample.file for sample in simulated.read_dataset(folder))
-        steps.append(lambda: [listing.part("photos", photos, folder)])
+        steps.append(lambda: [listing.part("photos", (one.file for one in simulated.read_dataset(folder)), folder)])
     parts, problems = parts_of(*steps)
     return Checked("a simulated city", folder, parts, problems, source="Run the `tiercel sim` that made it again.")
 
@@ -153,6 +153,5 @@ def _save_map(
     path: Path, overhead: NDArray[np.uint8], places: Sequence[tuple[float, float, str]], side: float, title: str
 ) -> None:
     from tiercel.datasets.curation.pictures import coverage_map
-    from tiercel.datasets.pairs.plot import save
 
     save(coverage_map(overhead, places, [], side, title), path)
