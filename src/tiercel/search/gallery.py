@@ -6,6 +6,7 @@ then compared exactly (see `tiercel.atlas.index`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -396,31 +397,35 @@ class GalleryScores:
     def place(self, leaf: int) -> tuple[float, float]:
         """Where in a stored leaf the photo fits best: easting and northing, metres.
 
-        That is around the best centre of a cell of the finest grid, at the leaf's best heading: the mean of it and of
-        the eight around it, weighted by what they score (averaged over scales, each by the cell that the centre lies
-        nearest to). It is the centre of the leaf where no cell has its own in it.
+        Of the cells of the finest grid with their centres in the leaf, the best at the leaf's best heading; and between
+        centres the top of the parabola through its score and those of its neighbours, along each axis. It is the centre
+        of the leaf where no cell has its own in it.
         """
         tree = self.atlas.tree
         square = tree.square(tree.depth, *(int(v) for v in tree.unflat(tree.depth, leaf)))
         finest = min(self.retriever.cells, key=lambda cells: cells.grid.spacing)
-        x, y, stored = finest.around(square)
-        score = np.where(stored, self._at(x, y, self._best_row(leaf)), -np.inf)
+        x, y, rows = finest.around(square)
+        score = np.where(rows < 0, -np.inf, self.logits[self._best_row(leaf)][rows])
         inside = np.where(square.contains(x, y), score, -np.inf)
         if not np.isfinite(inside).any():
             return square.x, square.y
-        row, col = np.unravel_index(int(inside.argmax()), inside.shape)
-        near = (slice(max(0, row - 1), row + 2), slice(max(0, col - 1), col + 2))
-        weight = np.exp(score[near] - score[near].max())
-        return float(np.average(x[near], weights=weight)), float(np.average(y[near], weights=weight))
+        row, col = (int(v) for v in np.unravel_index(int(inside.argmax()), inside.shape))
+        east = _top(score[row, col - 1 : col + 2])
+        south = _top(score[row - 1 : row + 2, col])
+        spacing = finest.grid.spacing
+        return float(x[row, col] + east * spacing), float(y[row, col] - south * spacing)
 
     def _best_row(self, leaf: int) -> int:
         return int(self.by_heading[int(self.atlas.rows(np.array([leaf]))[0])].argmax())
 
-    def _at(self, x: NDArray[np.float64], y: NDArray[np.float64], heading: int) -> NDArray[np.float64]:
-        """What points score at a heading: the mean of those scales that have a cell there."""
-        total, scales = np.zeros(x.shape), np.zeros(x.shape)
-        for cells in self.retriever.cells:
-            rows = cells.over(x, y)
-            total += np.where(rows < 0, 0.0, self.logits[heading][rows])
-            scales += rows >= 0
-        return total / np.maximum(scales, 1)
+
+def _top(scores: Scores) -> float:
+    """Where the parabola through three scores, one apart, has its top: from the middle one, at most half way to others.
+
+    In the middle where one is missing or these have no top.
+    """
+    before, middle, after = (float(value) for value in scores)
+    bend = before - 2 * middle + after
+    if not (math.isfinite(bend) and bend < 0):
+        return 0.0
+    return min(0.5, max(-0.5, (before - after) / (2 * bend)))
