@@ -218,7 +218,7 @@ def _ask_city(
         arrays[f"{query.name}-distance"] = _distances(locator.atlas.tree, where)
         report(f"city {seed}, {model.name} {method}: {query.words}")
     with replacing(target) as part, part.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  (numpy takes any names)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def leaf_scores(analysis: Analysis, method: str) -> Scores:
@@ -240,7 +240,7 @@ def _distances(tree: ZoomTree, where: NDArray[np.float64]) -> Scores:
 def errors_m(first: Evidence, second: Evidence, weight: float) -> NDArray[np.float64]:
     """(n,) metres from the best leaf by the weighted sum to the truth."""
     best = total(first.scores, second.scores, weight).argmax(1)
-    return first.distance[np.arange(len(best)), best].astype(np.float64)
+    return np.asarray(first.distance[np.arange(len(best)), best], np.float64)
 
 
 def total(first: Scores, second: Scores, weight: float) -> Scores:

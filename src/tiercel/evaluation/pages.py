@@ -175,6 +175,14 @@ def _fusion(rows: Rows) -> list[str]:
     return [*lines, _source({name: row for name, row in rows.items() if row.parts[2] == "unseen"})]
 
 
+INDEX_WORDS = {
+    "tiercel_exact": "tiercel, exact",
+    "tiercel_index": "tiercel, its index",
+    "faiss_flat": "faiss, flat",
+    "faiss_hnsw": "faiss, HNSW",
+}
+
+
 def _source(rows: Rows) -> str:
     some = next(iter(rows.values()))
     seeds = f", seeds {', '.join(map(str, some.seeds))}" if some.seeds else ""
