@@ -94,9 +94,9 @@ def test_arms_galleries_and_the_model_beside_them_stand_in_one_file(tmp_path, mo
     ]  # fmt: skip
     rows = {row.name: row for row in read_rows(tmp_path / "rows.json")}
     methods = [row.parts[3] for row in rows.values() if row.parts[0] == "r1_10m"]
-    assert methods == [
-        "chance", "retrieval@one", "retrieval@two", "retrieval@two+finer", "retrieval", "candidates", "match",
-        "match_map",
+    assert methods[0] == "chance"
+    assert [name for name in methods if name.startswith("retrieval")] == [
+        "retrieval@one", "retrieval@two", "retrieval@two+finer", "retrieval",
     ]  # fmt: skip
     assert rows["r1_10m/panorama_north/unseen/retrieval"].value == 100.0
     assert rows["r1/panorama_north/unseen/retrieval@two+finer"].value == 100.0

@@ -134,18 +134,18 @@ def _retrieval(rows: Rows) -> list[str]:
     errors = ("median, m", "where right, m", "heading, °", "seconds")
     lines: list[str] = []
     for query in dict.fromkeys(row.parts[1] for row in rows.values() if row.parts[1] != "all"):
-        some = next(row for row in rows.values() if row.parts[1] == query and row.n)
         words = next((one.words for one in ALL_QUERIES if one.name == query), query)
-        lines += [f"{words}, {some.n} queries; recall in %", ""]
-        lines += [line(["method", *heads, *errors]), line(["---"] + ["---:"] * (len(heads) + len(errors)))]
+        lines += [f"{words}; recall in %", ""]
+        lines += [line(["method", "n", *heads, *errors]), line(["---"] + ["---:"] * (1 + len(heads) + len(errors)))]
         for method, name in RETRIEVAL_WORDS.items():
             if f"r1_50m/{query}/unseen/{method}" not in rows:
                 continue
+            count = str(rows[f"r1_50m/{query}/unseen/{method}"].n)
             cells = [_plain(rows.get(f"{metric}/{query}/unseen/{method}"), 1) for metric in metrics]
             cells[heads.index("< 50 m")] = cell(rows.get(f"r1_50m/{query}/unseen/{method}"))
             ends = zip(("median_m", "position_m", "heading_deg", "seconds"), (1, 1, 1, 3), strict=True)
             cells += [_plain(rows.get(f"{metric}/{query}/unseen/{method}"), digits) for metric, digits in ends]
-            lines.append(line([name, *cells]))
+            lines.append(line([name, count, *cells]))
         lines.append("")
     return [*lines, _source(rows)]
 

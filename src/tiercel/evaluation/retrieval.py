@@ -68,6 +68,7 @@ class Retrieval(Arms):
         photos: Photos of each kind in each of them.
         galleries: Layouts of the gallery.
         model: Model whose polar matching and geometric match are measured beside the arms.
+        model_photos: How many photos of each kind in each city it is asked, as it takes longer; 0 for all.
         jobs: Cities measured at once, each by a process.
     """
 
@@ -77,6 +78,7 @@ class Retrieval(Arms):
     photos: int
     galleries: tuple[GalleryChoice, ...]
     model: str = "bundled"
+    model_photos: int = 0
     jobs: int = 1
 
 
@@ -135,7 +137,7 @@ def measure_retrieval(settings: Retrieval, path: Path, work: Path = Path("runs")
         for arm in gallery.arms
     ]
     rows: list[Row] = []
-    for asking in [*asked, _Asking(settings.model, None, "")]:
+    for asking in [*asked, _Asking(settings.model, None, "", settings.model_photos)]:
         ask = _City(asking, protocol, work / "evaluation", report)
         with ProcessPoolExecutor(settings.jobs, get_context("spawn")) if settings.jobs > 1 else nullcontext() as pool:
             cities = list((pool.map if pool else map)(ask, settings.seeds))
@@ -147,11 +149,12 @@ def measure_retrieval(settings: Retrieval, path: Path, work: Path = Path("runs")
 
 @dataclass(frozen=True)
 class _Asking:
-    """A model, how its gallery is laid out, and what its methods' names end with."""
+    """A model, how its gallery is laid out, what its methods' names end with, and how many photos it is asked."""
 
     model: str
     gallery: GalleryChoice | None
     suffix: str
+    photos: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ class _City:
         chances = {}
         for query in self.protocol.queries:
             asked = [sample for sample in samples if sample.kind == query.kind]
+            asked = asked[: self.asking.photos or len(asked)]
             x, y = np.array([one.x for one in asked]), np.array([one.y for one in asked])
             chances[query.name] = [chance_within(x, y, *centres, radius) for radius in RADII_M]
             found[query.name] = {}
@@ -213,7 +217,8 @@ def answers(analyse: Callable[[Photo], Analysis], sample: SimulatedSample, query
     photo = photo if query.north_known else dataclasses.replace(photo, heading=None)
     started = time.perf_counter()
     analysis = analyse(photo)
-    encoding, found = time.perf_counter() - started, {}
+    encoding = time.perf_counter() - started
+    found: dict[str, Found] = {}
     for name, method in methods_of(analysis).items():
         started = time.perf_counter()
         (x, y, heading), answer = method(analysis)
