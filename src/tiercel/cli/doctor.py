@@ -78,7 +78,7 @@ def _print(checked: Checked) -> None:
     if checked.whole:
         print("Nothing is missing.")
     else:
-        lacks = [f"{total:,} files are missing"] if total else []
+        lacks = [f"{total:,} {'files are' if total > 1 else 'file is'} missing"] if total else []
         wrong = len(checked.problems)
         lacks += [f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong"] if wrong else []
         print(f"{' and '.join(lacks)}. {checked.source}")
