@@ -51,10 +51,13 @@ zooming: $(INSTALLED)
 pictures: $(INSTALLED)
 	$(BIN)/python -m tiercel.demo.showcase demo docs/pictures
 
-# How fast each part is on this machine.
+# How fast each part is on this machine. Galleries of millions of cells take hours, and 20 GB of disk while they are
+# measured; an interrupted run goes on where it stopped. Smaller: make bench SIZES="10000 100000"
+SIZES ?= 10000 100000 1000000 5000000
 bench: $(INSTALLED)
 	$(BIN)/python -m tiercel.demo.speed results/speed.json
 	$(BIN)/python -m tiercel.evaluation.zoom_speed results/zoom_speed.json
+	$(BIN)/python -m tiercel.evaluation.index_speed results/index.json --sizes $(SIZES)
 
 clean:
 	rm -rf $(VENV) .numba .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

@@ -175,6 +175,11 @@ def test_settings_that_cannot_be(settings, message) -> None:
         ModelConfig.from_dict({"heads": ["embedding"], "embedding": settings})
 
 
+def test_sizes_of_a_head_that_is_not_there() -> None:
+    with pytest.raises(TiercelError, match="has sizes of the head 'embedding', but not that head: add it to heads"):
+        ModelConfig.from_dict({"heads": ["retrieval"], "embedding": {"width": 32}})
+
+
 def test_views_that_cannot_share_a_backbone() -> None:
     shared = {"heads": ["embedding"], "embedding": {"shared": True, "pooling": "mean"}}
     with pytest.raises(TiercelError, match="between compact and compact: name one and the same backbone for both"):
@@ -248,7 +253,7 @@ class FakeTimm(torch.nn.Module):
         }  # fmt: skip
         self.weight = torch.nn.Parameter(torch.ones(1))
 
-    def forward_intermediates(self, x, indices, norm, output_fmt, intermediates_only):
+    def forward_intermediates(self, x, indices, norm, output_fmt, intermediates_only) -> list:
         assert (indices, norm, output_fmt, intermediates_only) == (1, True, "NCHW", True)
         return [torch.nn.functional.avg_pool2d(x, 32) * self.weight]
 

@@ -30,8 +30,8 @@ from tiercel.training.contrastive import (
     turned_view,
 )
 from tiercel.training.pairs import CityPairs, Tile, View
-from tiercel.training.samplers import geographic_neighbours
 from tiercel.training.recipe import Stage
+from tiercel.training.samplers import geographic_neighbours
 
 STAGE = small_stage(
     name="dual", heads=("embedding",), pairs_per_batch=8, sampling="gps", neighbours_pool=8, neighbours_chosen=4,
@@ -176,9 +176,28 @@ def test_a_round_looks_only_at_the_pairs_that_it_takes() -> None:
     assert taken == set(members)
 
 
-def test_a_sampling_that_does_not_exist(source) -> None:
-    with pytest.raises(TiercelError, match="'dual' has the sampling 'luck': use one of random, gps, dynamic"):
-        PairBatches(source, stage(sampling="luck"), PAIRS)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sampling": "luck"}, "'dual' has the sampling 'luck': use one of random, gps, dynamic"),
+        ({"sampling": "dynamic", "refresh_epochs": 0}, "refresh_epochs 0: neighbours can be looked for every epoch"),
+        ({"tile_scales": ()}, r"tile_scales \[\]: give one or more above 0"),
+        ({"tile_scales": (1.0, -2.0)}, r"tile_scales \[1.0, -2.0\]: give"),
+        ({"pairs_per_batch": 0}, "pairs_per_batch 0: give 2 or more"),
+    ],
+)
+def test_settings_that_cannot_be(source, changes, message) -> None:
+    with pytest.raises(TiercelError, match=message):
+        PairBatches(source, stage(**changes), PAIRS)
+    with pytest.raises(TiercelError, match=message):
+        steps_per_epoch(stage(**changes), source, 1)
+
+
+def test_fewer_pairs_than_a_batch() -> None:
+    batches = PairBatches(Line(range(5)), stage(pairs_per_batch=8, sampling="random"), PAIRS)
+    batches.begin(0, lambda members: pytest.fail("no embeddings are needed"))
+    with pytest.raises(TiercelError, match=r"an epoch of 5 pairs does not fill one batch of 8: set pairs_per_batch"):
+        batches.members(0)
 
 
 def test_perspective_photos_turn_with_the_world() -> None:
@@ -305,13 +324,13 @@ class Given(torch.nn.Module):
         self.sizes = SIZES
 
     @property
-    def scale(self):
+    def scale(self) -> torch.Tensor:
         return self.log_scale.exp()
 
-    def tiles(self, tiles):
+    def tiles(self, tiles) -> torch.Tensor:
         return tiles
 
-    def photos(self, strips, columns, start):
+    def photos(self, strips, columns, start) -> torch.Tensor:
         angle = torch.deg2rad(strips[:, 0, 0, :1] + 90.0 * start)
         return torch.stack([angle.cos(), angle.sin()], -1)
 
@@ -356,7 +375,7 @@ def test_the_loss_worked_out_by_hand(own_model) -> None:
         -math.log(math.exp(2 * root) / (math.exp(2 * root) + math.e)),
     ]
     expected = (sum(to_tile) / 2 + sum(to_photo) / 2) / 2
-    assert float(out["loss"]) == pytest.approx(expected, rel=1e-5)
+    assert float(out["loss"].detach()) == pytest.approx(expected, rel=1e-5)
     assert float(out["right_tile"]) == float(out["right_photo"]) == 1
     assert float(out["scale"]) == pytest.approx(2)
     out["loss"].backward()
@@ -367,21 +386,23 @@ def test_what_fits_is_no_negative(own_model) -> None:
     """Two photos of one tile: neither is wrong for the other, and there is nothing left to tell apart."""
     loss, batch = loss_of(own_model), given_batch([0.0, 90.0], [0.0, 60.0])
     batch["tile"] = torch.tensor([3, 3])
-    assert float(loss(batch)["loss"]) == pytest.approx(0, abs=1e-6)
+    assert float(loss(batch)["loss"].detach()) == pytest.approx(0, abs=1e-6)
     # Where only the second photo also fits the first tile, it alone has nothing to tell apart, and that tile too.
     batch = given_batch([0.0, 90.0], [0.0, 60.0])
     batch["semi"] = torch.tensor([[-1], [0]])
     root = math.sqrt(3) / 2
     to_tile = [-math.log(math.exp(2) / (math.exp(2) + math.e)), 0.0]
     to_photo = [0.0, -math.log(math.exp(2 * root) / (math.exp(2 * root) + math.e))]
-    assert float(loss(batch)["loss"]) == pytest.approx((sum(to_tile) + sum(to_photo)) / 4, rel=1e-5)
+    assert float(loss(batch)["loss"].detach()) == pytest.approx((sum(to_tile) + sum(to_photo)) / 4, rel=1e-5)
 
 
 def test_wrong_headings_worked_out_by_hand(own_model) -> None:
     """One photo at 0 degrees, its tile at 0; two bins on it points to 180."""
     out = loss_of(own_model)(given_batch([0.0], [0.0], wrong=(2,)))
     pose = math.log1p(math.exp(-4))
-    assert float(out["loss"]) == pytest.approx(pose / 4, rel=1e-4)  # half of half: nothing else is to be told apart
+    assert float(out["loss"].detach()) == pytest.approx(
+        pose / 4, rel=1e-4
+    )  # half of half: nothing else is to be told apart
     assert float(out["right_pose"]) == 1
 
 
@@ -394,9 +415,9 @@ def test_a_heading_that_is_unknown_is_the_best_one(own_model) -> None:
         return loss.head.photos_at(strips, columns, every)
 
     loss.head.photos = photos
-    worse = float(loss(batch)["loss"])
+    worse = float(loss(batch)["loss"].detach())
     batch["start"] = torch.tensor([-1, -1])
-    assert float(loss(batch)["loss"]) < worse
+    assert float(loss(batch)["loss"].detach()) < worse
     assert loss._right(batch["strips"], None, batch["start"], batch["tiles"])[0] % 4 == 2
 
 
@@ -467,13 +488,13 @@ def test_two_processes_learn_what_one_does(tmp_path) -> None:
 def test_it_learns_pairs_by_heart(monkeypatch) -> None:
     monkeypatch.setattr(Turn, "sample", classmethod(lambda cls, rng: Turn(0, False)))
     torch.manual_seed(0)
-    source = CityPairs([noise_city(0, 24)], PAIRS)
-    settings = stage(pairs_per_batch=16, sampling="random", panoramas=1.0, unknown_headings=0.0)
+    source = CityPairs([noise_city(0, 10)], PAIRS)
+    settings = stage(pairs_per_batch=8, sampling="random", panoramas=1.0, unknown_headings=0.0)
     loss = ContrastiveLoss(tiny_model(heads=("embedding",), embedding=SIZES), settings)
     batches = PairBatches(source, settings, PAIRS)
     before = loss.measure(batches)
     optimiser = torch.optim.AdamW(loss.parameters(), 3e-3)
-    for step in range(25):
+    for step in range(12):
         loss.train()
         out = loss(batches.sample(np.random.default_rng(step)))
         optimiser.zero_grad()
@@ -481,7 +502,7 @@ def test_it_learns_pairs_by_heart(monkeypatch) -> None:
         optimiser.step()
     after = loss.measure(batches)
     assert set(after) == {"r1", "r5", "r10", "r1pct"}
-    assert before["r1"] < 0.4 < 0.9 < after["r1"] <= after["r5"] <= after["r10"] <= 1
+    assert before["r1"] < 0.5 < 0.8 < after["r1"] <= after["r5"] <= after["r10"] <= 1
 
 
 def test_recall_is_counted_among_tiles_not_pairs(source, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -66,8 +67,18 @@ class PoseScores:
 
     def best_heading(self, leaf: int) -> float:
         """Heading of the photo's centre column in the best pose within a stored leaf, in degrees."""
-        row = int(self.atlas.rows(np.array([leaf]))[0])
-        return float(self.photo.headings_deg[int(self.poses[row].max(0).argmax())])
+        return self.best_pose(leaf)[2]
+
+    def best_pose(self, leaf: int) -> tuple[float, float, float]:
+        """The best pose within a stored leaf: easting and northing in metres, and heading in degrees."""
+        tree, row = self.atlas.tree, int(self.atlas.rows(np.array([leaf]))[0])
+        position, heading = np.unravel_index(int(self.poses[row].argmax()), self.poses[row].shape)
+        across = math.isqrt(self.poses.shape[1])
+        # Positions are numbered row by row from the leaf's north-western corner.
+        south, east = (np.array(divmod(int(position), across)) + 0.5) / across - 0.5
+        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
+        side = tree.side(tree.depth)
+        return float(x) + east * side, float(y) - south * side, float(self.photo.headings_deg[int(heading)])
 
 
 class LeafScores(Protocol):

@@ -122,6 +122,10 @@ def batches_of_epoch(
     Raises:
         TiercelError: there are too few pairs that are no rivals to fill a batch.
     """
+    if len(members) < size:
+        raise TiercelError(
+            f"an epoch of {len(members)} pairs does not fill one batch of {size}: set pairs_per_batch to that or less."
+        )
     waiting = deque(rng.permutation(members).tolist())
     free = np.zeros(len(source), bool)
     free[members] = True

@@ -24,7 +24,7 @@ tile shows is not said either, so `side_m` stays unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ from tiercel.datasets.pairs.files import Listing, parts_of, settled
 from tiercel.datasets.pairs.near import near
 from tiercel.datasets.pairs.pairs import Checked, Missing, PairQuery, PairSplit, Part, Reference
 from tiercel.errors import TiercelError
+from tiercel.photos.write import replacing
 
 FILE = "ACT_data.mat"
 SETS = {"train": ("trainSet", "trainInd"), "val": ("valSet", "valInd"), "test": ("valSetAll", "valInd")}
@@ -120,7 +121,9 @@ class Cvact:
         listing = Listing()
         steps = ((lambda split=split: self._check_split(split, listing)) for split in self.splits)
         parts, problems = parts_of(lambda: [listing.part("table", [self.folder / FILE], self.folder)], *steps)
-        notes = ["One pair of the published training set has no pictures: leave it out with missing='skip'."]
+        notes = []
+        if any(part.missing and "train" in part.what for part in parts):
+            notes.append("One pair of the published training set has no pictures: leave it out with missing='skip'.")
         if not problems and parts[0].there and not np.isfinite(self._table.latitude).all():
             notes.append(f"Coordinates in {FILE} are not all in Canberra's zone; photos outside have no position.")
         return Checked("CVACT", self.folder, parts, problems, tuple(notes), SOURCE)
@@ -153,13 +156,40 @@ class Cvact:
         return _Table(names, east, north, *_degrees(east, north), sets)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def write_table(
+    path: Path, names: Sequence[str], places: NDArray[np.float64], splits: Mapping[str, Sequence[int]]
+) -> None:
+    """Writes an `ACT_data.mat`.
+
+    Args:
+        path: Where to; its folder exists.
+        names: (n) of the panoramas, all of one length.
+        places: (n, 2) eastings and northings, metres.
+        splits: For each split the indices of its names, from 0.
+
+    Raises:
+        TiercelError: It cannot be written, or scipy is not installed.
+    """
+    savemat = _scipy(path).savemat
+    content: dict[str, Any] = {"panoIds": np.array(names), "utm": places}
+    for split, (key, field) in SETS.items():
+        indices = np.array(splits[split], np.float64).reshape(-1, 1) + 1
+        # The published code takes the indices by name or as the second field.
+        content[key] = {"number": float(len(indices)), field: indices}
+    with replacing(path) as part, part.open("wb") as file:
+        savemat(file, content, do_compression=True)
+
+
+def _scipy(path: Path) -> Any:  # noqa: ANN401  (a module)
     try:
-        from scipy.io import loadmat
+        from scipy import io
     except ImportError:
-        raise TiercelError(
-            f"Reading {path} needs scipy, which is not installed: run `pip install 'tiercel[cvact]'`."
-        ) from None
+        raise TiercelError(f"{path} needs scipy, which is not installed: run `pip install 'tiercel[cvact]'`.") from None
+    return io
+
+
+def _load(path: Path) -> dict[str, Any]:
+    loadmat = _scipy(path).loadmat
     try:
         with path.open("rb") as file:
             return dict(loadmat(file, simplify_cells=True))

@@ -130,11 +130,11 @@ class Folders:
             known = ", ".join(dict.fromkeys(one.split for one in everything)) or "none"
             raise TiercelError(f"{self.folder} has no split '{name}': it has {known}.")
         gallery, listing = self._gallery(everything), Listing()
-        absent = [one for one in listed if not listing.has(self.photos / one.name)]
-        if absent and missing == "error":
-            files = [self.photos / one.name for one in absent]
-            raise lacking(name, files, len(listed) + len(gallery), self._common)
-        described = [self._described(one) for one in listed if one not in absent]
+        there = [one for one in listed if listing.has(self.photos / one.name)]
+        absent = [self.photos / one.name for one in listed if not listing.has(self.photos / one.name)]
+        if absent and (missing == "error" or not there):
+            raise lacking(name, absent, len(listed) + len(gallery), self._common)
+        described = [self._described(one) for one in there]
         split = PairSplit(name, tuple(gallery), tuple(self._paired(described, gallery)))
         split = settled(split, missing, self._common)
         return replace(split, queries_left_out=split.queries_left_out + len(absent))
