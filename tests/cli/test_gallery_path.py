@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photo(folder / "turned.jpg", noise, field_of_view=70)
     result = build(folder, "town.tif", "--stride", 0.5, "--scales", "1,2")
     assert result.exit_code == 0, result.stderr
-    assert "64 cells of 31.25 m" in result.stdout
+    assert "64 cells of 31.25 m, from town.tif; a gallery of 320" in result.stdout
     return folder
 
 
@@ -149,7 +149,7 @@ def test_a_district_is_appended_and_indexed(place: Path) -> None:
     write_map(place / "harbour.tif", 3, west=WEST + SIDE, side=125.0)
     added = build(place, "harbour.tif", "--append", out="growing.atlas")
     assert added.exit_code == 0, added.stderr
-    assert "16 new cells of 31.25 m from harbour.tif, 80 in all" in added.stdout
+    assert "16 new cells of 31.25 m from harbour.tif, 80 in all; a gallery of 320" in added.stdout
     again = build(place, "harbour.tif", "--append", out="growing.atlas")
     assert again.exit_code == 0 and "nothing new from harbour.tif, 80 in all" in again.stdout
     indexed = invoke("index", place / "growing.atlas")
