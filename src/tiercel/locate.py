@@ -159,9 +159,9 @@ class Analysis:
     @cached_property
     def first(self) -> Posterior:
         """The first stage: retrieval and zooming together, and what is known beforehand."""
-        return self._with_prior(posterior(self._together))
+        return self._informed(posterior(self._together))
 
-    def _with_prior(self, answer: Posterior) -> Posterior:
+    def _informed(self, answer: Posterior) -> Posterior:
         """An answer once what is known beforehand is taken into account."""
         atlas = self.locator.atlas
         if self.within is not None:
@@ -307,7 +307,7 @@ class DecoderAnalysis(Analysis):
     @cached_property
     def first(self) -> Posterior:
         """The same, and what is known beforehand."""
-        return self._with_prior(self.zoom_global)
+        return self._informed(self.zoom_global)
 
     @property
     def final(self) -> Posterior:
@@ -490,7 +490,7 @@ class EmbeddingAnalysis(Analysis):
     @cached_property
     def first(self) -> Posterior:
         """The same, and what is known beforehand."""
-        return self._with_prior(self.retrieval)
+        return self._informed(self.retrieval)
 
     @property
     def final(self) -> Posterior:
