@@ -13,7 +13,7 @@ import tiercel
 ROOT = Path(tiercel.__file__).parent
 HEAVY = ("torch", "transformers", "numba", "rasterio", "pyproj", "lance", "accelerate")
 ROOMS = ["errors", "geo", "maps", "photos", "models", "atlas", "search", "rerank", "fix", "locate"]
-ROOMS += ["sim", "datasets", "training", "evaluation", "demo", "serve", "cli"]
+ROOMS += ["sim", "datasets", "candidates", "training", "evaluation", "demo", "serve", "cli"]
 """In the order in which data walks through them: a room imports only rooms before it."""
 
 

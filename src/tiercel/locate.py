@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tiercel.atlas import Atlas
 from tiercel.fix import Candidate, Fix
-from tiercel.geo import Square
+from tiercel.geo import Area, Square
 from tiercel.maps import Basemap
 from tiercel.models import Model, PhotoFeatures, RegionFit, load_model
 from tiercel.models.model import polar_columns
@@ -30,6 +30,7 @@ from tiercel.search import (
     zoom_steps,
 )
 from tiercel.search.decoder import DecoderSquares
+from tiercel.search.gallery import GalleryRetriever, GalleryScores
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, zoom_policy
 from tiercel.search.policy import log_sum_exp
@@ -80,11 +81,14 @@ class Analysis:
         locator: Holds the atlas and the model.
         photo: The photo's features.
         prior: What is known beforehand; bears on `first` and all that follows from it.
+        within: The place is known to lie in a leaf that this area reaches; likewise.
     """
 
-    def __init__(self, locator: Locator, photo: PhotoFeatures, prior: Prior | None = None) -> None:
+    def __init__(
+        self, locator: Locator, photo: PhotoFeatures, prior: Prior | None = None, within: Area | None = None
+    ) -> None:
         """Nothing is computed yet."""
-        self.locator, self.photo, self.prior = locator, photo, prior
+        self.locator, self.photo, self.prior, self.within = locator, photo, prior, within
         self.calibration = locator.model.config.calibration
 
     @cached_property
@@ -143,10 +147,16 @@ class Analysis:
 
     @cached_property
     def first(self) -> Posterior:
-        """The first stage: retrieval and zooming together, and the prior."""
-        answer = posterior(self._together)
+        """The first stage: retrieval and zooming together, and what is known beforehand."""
+        return self._informed(posterior(self._together))
+
+    def _informed(self, answer: Posterior) -> Posterior:
+        """An answer once what is known beforehand is taken into account."""
+        atlas = self.locator.atlas
+        if self.within is not None:
+            answer = answer.restricted(self.within.cells(atlas.tree, atlas.tree.depth), self.within.name)
         if self.prior is not None:
-            x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
+            x, y = atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
             answer = answer.with_prior(float(x), float(y), self.prior.radius_m)
         return answer
 
@@ -156,7 +166,9 @@ class Analysis:
         headings = self.poses.by_heading.astype(np.float64)
         share = np.exp(headings - log_sum_exp(headings)[:, None])
         probability = self.first.probability[self.locator.atlas.leaf_index, None] * share
-        return self.locator.matcher.sweep(self.photo, probability, self.calibration.effort)
+        leaves, scores = self.locator.matcher.sweep(self.photo, probability, self.calibration.effort)
+        possible = np.isfinite(self.first.log_probability[leaves])
+        return leaves[possible], scores[possible]
 
     @cached_property
     def match_alone(self) -> Posterior:
@@ -227,11 +239,14 @@ class DecoderAnalysis(Analysis):
         locator: Holds the atlas and the model.
         token: (width,) from `Model.encode_tokens`.
         prior: What is known beforehand.
+        within: Likewise.
     """
 
-    def __init__(self, locator: Locator, token: NDArray[np.float32], prior: Prior | None = None) -> None:
+    def __init__(
+        self, locator: Locator, token: NDArray[np.float32], prior: Prior | None = None, within: Area | None = None
+    ) -> None:
         """Nothing is computed yet."""
-        self.locator, self.token, self.prior = locator, token, prior
+        self.locator, self.token, self.prior, self.within = locator, token, prior, within
         self.calibration = locator.model.config.calibration
 
     @cached_property
@@ -241,11 +256,8 @@ class DecoderAnalysis(Analysis):
 
     @cached_property
     def first(self) -> Posterior:
-        """The same, and the prior."""
-        if self.prior is None:
-            return self.zoom_global
-        x, y = self.locator.atlas.frame.from_wgs84(self.prior.latitude, self.prior.longitude)
-        return self.zoom_global.with_prior(float(x), float(y), self.prior.radius_m)
+        """The same, and what is known beforehand."""
+        return self._informed(self.zoom_global)
 
     @property
     def final(self) -> Posterior:
@@ -270,6 +282,64 @@ class DecoderAnalysis(Analysis):
         x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
         score = self.final.log_probability[leaves].astype(np.float64)
         return Matches(leaves, score, x, y, np.full(len(leaves), np.nan))
+
+
+class EmbeddingAnalysis(Analysis):
+    """What a model says that has the head ``embedding``, and not the finer one for retrieval.
+
+    Args:
+        locator: Holds the atlas and the model.
+        photo: The photo's features.
+        prior: What is known beforehand.
+        within: Likewise.
+        wide: Whether the photo counts as a panorama.
+    """
+
+    def __init__(
+        self,
+        locator: Locator,
+        photo: PhotoFeatures,
+        prior: Prior | None = None,
+        within: Area | None = None,
+        *,
+        wide: bool = False,
+    ) -> None:
+        """Nothing is computed yet."""
+        super().__init__(locator, photo, prior, within)
+        self._wide = wide
+
+    @cached_property
+    def scores(self) -> GalleryScores:
+        """The score of every cell of the gallery."""
+        return self.locator.gallery.scores(self.photo, self.calibration.retrieval_temperature)
+
+    @cached_property
+    def retrieval(self) -> Posterior:
+        """The gallery alone."""
+        return Posterior.from_scores(self.locator.atlas.tree, self.scores.leaf_scores)
+
+    @cached_property
+    def first(self) -> Posterior:
+        """The same, and what is known beforehand."""
+        return self._informed(self.retrieval)
+
+    @property
+    def final(self) -> Posterior:
+        """Nothing comes behind it."""
+        return self.first
+
+    @property
+    def kind(self) -> str:
+        """What is known of the photo, as `Analysis.kind`."""
+        return ("panorama" if self._wide else "photo") + ("_north" if self.photo.heading_known else "")
+
+    @cached_property
+    def matches(self) -> Matches:
+        """The best places in the likeliest leaves, as far as the gallery's cells tell them, best first."""
+        leaves, _ = self.final.top(self.calibration.candidates, apart=1)
+        x, y = np.array([self.scores.place(int(leaf)) for leaf in leaves]).T
+        heading = np.array([self.scores.best_heading(int(leaf)) for leaf in leaves])
+        return Matches(leaves, self.final.log_probability[leaves].astype(np.float64), x, y, heading)
 
 
 class Locator:
@@ -316,6 +386,12 @@ class Locator:
         return Matcher(self.atlas, self.model)
 
     @cached_property
+    def gallery(self) -> GalleryRetriever:
+        """Retrieval over the gallery of this atlas."""
+        assert self.model.embedding is not None
+        return GalleryRetriever(self.atlas, float(self.model.embedding.scale.detach()))
+
+    @cached_property
     def squares(self) -> DecoderSquares:
         """The decoder over this atlas."""
         assert self.model.decoder is not None
@@ -327,27 +403,31 @@ class Locator:
         root = self.atlas.tree.root
         return self.atlas.frame.convergence(root.x, root.y)
 
-    def analyse(self, photo: Photo, prior: Prior | None = None) -> Analysis:
+    def analyse(self, photo: Photo, prior: Prior | None = None, within: Area | None = None) -> Analysis:
         """What every method says about a photo, whose heading is from true north; inside, they are from grid north."""
         if self.model.decoder is not None:
-            return DecoderAnalysis(self, self.model.encode_tokens([photo])[0], prior)
+            return DecoderAnalysis(self, self.model.encode_tokens([photo])[0], prior, within)
         if photo.heading is not None:
             on_map = replace(photo.heading, value=(photo.heading.value - self.convergence) % 360.0)
             photo = replace(photo, heading=on_map)
-        return Analysis(self, self.model.encode_photos([photo])[0], prior)
+        features = self.model.encode_photos([photo])[0]
+        if "embedding" in self.model.config.heads and "retrieval" not in self.model.config.heads:
+            return EmbeddingAnalysis(self, features, prior, within, wide=photo.field_of_view.value >= WIDE_DEG)
+        return Analysis(self, features, prior, within)
 
-    def locate(self, photo: Photo | str | Path, prior: Prior | None = None) -> Fix:
+    def locate(self, photo: Photo | str | Path, prior: Prior | None = None, within: Area | None = None) -> Fix:
         """Where was this photo taken?
 
         Args:
             photo: A photo, or the path of one. The position it carries only scores the answer; its heading is used.
             prior: A rough position, if it may be used.
+            within: An area in which the place is known to lie.
 
         Raises:
-            TiercelError: The photo cannot be read, or the prior is far off the map.
+            TiercelError: The photo cannot be read, the prior is far off the map, or the area holds no cell of it.
         """
         photo = photo if isinstance(photo, Photo) else Photo.open(photo)
-        fix = self.fix(self.analyse(photo, prior), str(photo.path or "photo"))
+        fix = self.fix(self.analyse(photo, prior, within), str(photo.path or "photo"))
         if photo.position is None:
             return fix
         x, y = self.atlas.frame.from_wgs84(photo.position.latitude, photo.position.longitude)

@@ -49,7 +49,7 @@ class FakeModel:
             "match_width": 3, "zoom_width": 6, "zoom_pixels": 40, "zoom_margin": 0.125,
         }  # fmt: skip
         self.config = ModelConfig(**{**small, **sizes})
-        self.blocks, self.squares = 0, []
+        self.blocks, self.tiles, self.squares = 0, 0, []
 
     def encode_block(self, pixels, covered) -> BlockFeatures:
         c = self.config
@@ -68,6 +68,16 @@ class FakeModel:
         match = by_leaf(inner, c.block_leaves, c.match_cells_per_leaf)
         match = match.reshape(c.block_leaves, c.block_leaves, c.match_cells_per_leaf, c.match_cells_per_leaf, 3)
         return BlockFeatures(keys, positions[..., 0].astype(np.float16), match.astype(np.float16))
+
+    def encode_tiles(self, pixels, covered) -> np.ndarray:
+        """Mean colours of the middle half, of all of it, and of its north-western quarter, over 255."""
+        side = self.config.embedding.tile_pixels
+        assert pixels.shape == (len(pixels), side, side, 3)
+        assert covered.shape == pixels.shape[:3]
+        middle = slice(side // 4, side - side // 4)
+        parts = [pixels[:, middle, middle], pixels, pixels[:, : side // 2, : side // 2]]
+        self.tiles += len(pixels)
+        return np.concatenate([part.mean((1, 2), dtype=np.float64) / 255 for part in parts], 1).astype(np.float32)
 
     def encode_children(self, pixels, covered, parent_keys, level_from_leaf) -> np.ndarray:
         c = self.config

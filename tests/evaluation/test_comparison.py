@@ -12,6 +12,7 @@ import yaml
 from tests.models.tiny import SIZES
 from tests.training.conftest import noise_city
 from tiercel.errors import TiercelError
+from tiercel.evaluation.arms import Arms
 from tiercel.evaluation.comparison import compare, read_comparison
 from tiercel.evaluation.results import Row, read_rows
 from tiercel.training.loop import Prepared
@@ -58,7 +59,7 @@ def test_every_arm_is_trained_once_and_measured(tmp_path, monkeypatch) -> None:
         names = ("r1_50m/photo_90/unseen/chance", "r1_50m/photo_90/unseen/greedy")
         return [Row(name, 1.0, "%", 2, 0.0, 2.0, (0,), "here", "tiercel evaluate") for name in names]
 
-    monkeypatch.setattr(MODULE, "prepare_data", prepare)
+    monkeypatch.setattr(sys.modules[Arms.__module__], "prepare_data", prepare)
     monkeypatch.setattr(MODULE, "evaluate", evaluate)
     content = {**CONTENT, "results": str(tmp_path / "rows.json")}
     for _ in range(2):

@@ -64,6 +64,10 @@ def test_a_planted_photo_is_found_with_its_heading(atlas, model, view, told, eas
     assert abs(answer.centre[0] - x) < 31.25 / 2
     assert abs(answer.centre[1] - y) < 31.25 / 2
     assert scores.best_heading(answer.best) == pytest.approx(heading % 360, abs=0.1)
+    x, y, turned = scores.best_pose(answer.best)
+    assert abs(x - WEST - east) <= atlas.tree.side(atlas.tree.depth) / 8
+    assert abs(NORTH - south - y) <= atlas.tree.side(atlas.tree.depth) / 8
+    assert turned == pytest.approx(heading % 360, abs=0.1)
     assert posterior(retrieval_policy(scores)).log_probability == pytest.approx(answer.log_probability, abs=1e-4)
     # Bottom up, even the greedy search finds it if the probability of its ancestors is the greatest.
     descent = greedy(bottom_up_policy(scores))

@@ -2,5 +2,6 @@
 
 from tiercel.atlas.atlas import Atlas
 from tiercel.atlas.build import build
+from tiercel.atlas.gallery import GalleryPlan
 
-__all__ = ["Atlas", "build"]
+__all__ = ["Atlas", "GalleryPlan", "build"]

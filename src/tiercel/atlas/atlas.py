@@ -15,6 +15,7 @@ from tiercel.atlas import overview
 from tiercel.atlas.manifest import Manifest
 from tiercel.atlas.tables import (
     check_table,
+    gallery_table,
     leaf_columns,
     leaf_table,
     read_column,
@@ -51,6 +52,7 @@ class Atlas:
         self.tree: ZoomTree = manifest.zoom_tree
         self.frame = Frame(manifest.frame)
         self.map_name, self.map_source = manifest.map.name, manifest.map.source
+        self.versions = dict(manifest.versions)
         self._covered: dict[int, NDArray[np.bool_]] = {}
         self._zoom_keys: dict[int, Half] = {}
 
@@ -71,14 +73,21 @@ class Atlas:
         if model is not None:
             atlas.check_model(model)
         try:
-            tables = [leaf_table(folder), *(zoom_table(folder, level) for level in atlas.zoom_levels)]
-            for table in (*tables, *(square_table(folder, level) for level in atlas.square_levels)):
-                check_table(table)
+            for table in atlas.tables:
+                check_table(table, atlas.versions.get(table.stem))
         except (OSError, ValueError, RuntimeError) as error:
             raise _damaged(folder) from error
-        if not (folder / overview.FILE).is_file():
+        if not (folder / manifest.overview).is_file():
             raise _damaged(folder)
         return atlas
+
+    @property
+    def tables(self) -> list[Path]:
+        """Folders of its tables."""
+        folder = self.folder
+        tables = [leaf_table(folder), *(zoom_table(folder, level) for level in self.zoom_levels)]
+        tables += [square_table(folder, level) for level in self.square_levels]
+        return tables if self.manifest.gallery is None else [*tables, gallery_table(folder)]
 
     def check_model(self, model: Model) -> None:
         """Makes sure that the atlas was built for a model.
@@ -147,6 +156,13 @@ class Atlas:
         """
         return np.asarray(self._row_of_leaf[leaves])
 
+    def leaves_in(self, tree: ZoomTree) -> NDArray[np.int64]:
+        """Flat indices of the stored leaves in another tree, whose leaves lie on the same grid."""
+        if tree == self.tree:
+            return self.leaf_index
+        x, y = self.tree.centre(self.tree.depth, *self.tree.unflat(self.tree.depth, self.leaf_index))
+        return tree.flat(tree.depth, *tree.cell_at(x, y, tree.depth))
+
     def covered(self, level: int) -> NDArray[np.bool_]:
         """Which cells of a level have any stored leaf: (count(level),) in flat order."""
         if level not in self._covered:
@@ -173,7 +189,9 @@ class Atlas:
         if level not in self.zoom_levels:
             raise ValueError(f"level {level} has no zoom keys, only {self.zoom_levels} have")
         if level not in self._zoom_keys:
-            self._zoom_keys[level] = self._whole(lambda: read_zoom_keys(self.folder, self.manifest, level))
+            self._zoom_keys[level] = self._whole(
+                lambda: read_zoom_keys(self.folder, self.manifest, level, self.versions.get(f"zoom_{level}"))
+            )
         return self._zoom_keys[level]
 
     @property
@@ -193,9 +211,10 @@ class Atlas:
         if level not in self.square_levels:
             raise ValueError(f"level {level} has no squares for a decoder, only {self.square_levels} have")
         table, columns = square_table(self.folder, level), square_columns(self.manifest.sizes)
+        version = self.versions.get(table.stem)
         tokens = np.full((self.tree.count(level), self.manifest.sizes.square_width), np.nan, np.float32)
-        cells = self._whole(lambda: read_column(table, "cell", columns["cell"]))
-        tokens[cells] = self._whole(lambda: read_column(table, "token", columns["token"]))
+        cells = self._whole(lambda: read_column(table, "cell", columns["cell"], version))
+        tokens[cells] = self._whole(lambda: read_column(table, "token", columns["token"], version))
         return tokens
 
     def overview(self, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -224,7 +243,7 @@ class Atlas:
     @cached_property
     def _picture(self) -> Image.Image:
         try:
-            with Image.open(self.folder / overview.FILE) as image:
+            with Image.open(self.folder / self.manifest.overview) as image:
                 return image.convert("RGBA")
         except OSError as error:
             raise _damaged(self.folder) from error
@@ -234,7 +253,8 @@ class Atlas:
         if name not in columns:
             heads = ", ".join(self.manifest.sizes.heads)
             raise TiercelError(f"{self.folder} has no {name}: its model has only these heads: {heads}.")
-        return self._whole(lambda: read_column(leaf_table(self.folder), name, columns[name]))
+        table = leaf_table(self.folder)
+        return self._whole(lambda: read_column(table, name, columns[name], self.versions.get(table.stem)))
 
     def _whole(self, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """What a table holds.
@@ -261,9 +281,9 @@ def covered_cells(tree: ZoomTree, leaves: NDArray[np.int64], level: int) -> NDAr
     return covered
 
 
-def read_zoom_keys(folder: Path, manifest: Manifest, level: int) -> Half:
+def read_zoom_keys(folder: Path, manifest: Manifest, level: int, version: int | None = None) -> Half:
     """Zoom keys of all cells of a level, NaN where not covered: (count(level), zoom_width)."""
     table, columns = zoom_table(folder, level), zoom_columns(manifest.sizes)
     keys = np.full((manifest.zoom_tree.count(level), manifest.sizes.zoom_width), np.nan, np.float16)
-    keys[read_column(table, "cell", columns["cell"])] = read_column(table, "key", columns["key"])
+    keys[read_column(table, "cell", columns["cell"], version)] = read_column(table, "key", columns["key"], version)
     return keys

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tiercel.atlas.gallery import GalleryPlan
 from tiercel.errors import TiercelError
 from tiercel.geo import Square, ZoomTree
 
@@ -21,6 +22,8 @@ FORMAT = 1
 FILE = "atlas.json"
 #: Share of a leaf by which a map may stick out of its tree: less than rounding and reprojection leave.
 _SLACK = 0.01
+#: Most leaves along a side of a tree that is planned larger than its map.
+MOST_LEAVES = 4096
 
 
 class _Record(BaseModel):
@@ -33,6 +36,11 @@ class MapRecord(_Record):
     name: str
     source: str
     fingerprint: str
+
+    @classmethod
+    def of(cls, basemap: Basemap) -> MapRecord:
+        """The record of a map."""
+        return cls(name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint())
 
 
 class ModelRecord(_Record):
@@ -67,6 +75,44 @@ class Sizes(_Record):
     square_width: int = 0
 
 
+class GalleryRecord(_Record):
+    """The gallery: cells of one or several scales, each on a grid that starts in one corner (see `CellGrid`).
+
+    Attributes:
+        width: Numbers in an embedding.
+        scales: Sides of the cells, in leaves.
+        stride: How far apart neighbouring cells are, in their own sides.
+        west: Easting of the corner from which cells are counted, metres.
+        north: Northing of it.
+    """
+
+    width: int
+    scales: tuple[float, ...]
+    stride: float
+    west: float
+    north: float
+
+
+class IndexRecord(_Record):
+    """An approximate index over the gallery.
+
+    Attributes:
+        version: Version of the table that holds it.
+        cells: How many cells it holds.
+        partitions: Parts into which it divides them.
+        probes: Of how many of them a search looks at.
+        refine: How many times as many cells as asked for are then compared exactly.
+        recall: Share of the ten most similar cells that it found, when it was measured after building.
+    """
+
+    version: int
+    cells: int
+    partitions: int
+    probes: int
+    refine: int
+    recall: float
+
+
 class Manifest(_Record):
     """What an atlas was built from.
 
@@ -77,6 +123,12 @@ class Manifest(_Record):
         tree: The tree of cells.
         model: The model.
         sizes: Shapes of the features.
+        gallery: The gallery; None where the model makes no embeddings.
+        districts: Maps that were appended, in their order.
+        versions: For each table, by the name of its folder without its ending, the version to read. The last one where
+            none is named.
+        index: The approximate index; None where there is none.
+        overview: Name of the picture of the whole map.
     """
 
     format: int
@@ -85,18 +137,27 @@ class Manifest(_Record):
     tree: TreeRecord
     model: ModelRecord
     sizes: Sizes
+    gallery: GalleryRecord | None = None
+    districts: tuple[MapRecord, ...] = ()
+    versions: dict[str, int] = {}
+    index: IndexRecord | None = None
+    overview: str = "overview.png"
 
     @classmethod
-    def of(cls, basemap: Basemap, model: Model, root: Square | None = None) -> Manifest:
+    def of(
+        cls, basemap: Basemap, model: Model, root: Square | None = None, gallery: GalleryPlan | None = None
+    ) -> Manifest:
         """The manifest of the atlas of a map for a model.
 
         Args:
             basemap: The map.
             model: The model.
             root: Root of the tree, for one that does not follow from the map's bounds.
+            gallery: Cells of the gallery, for a model that makes embeddings; the leaves if left out.
 
         Raises:
-            TiercelError: the model's leaves do not divide the root.
+            TiercelError: the model's leaves do not divide the root, or a gallery was asked for and it makes no
+                embeddings.
         """
         config = model.config
         if root is None:
@@ -107,7 +168,7 @@ class Manifest(_Record):
             tree = _of_depth(tree, config.decoder.depth, f"The map {basemap.name}", model.name)
         return cls(
             format=FORMAT,
-            map=MapRecord(name=basemap.name, source=basemap.source, fingerprint=basemap.fingerprint()),
+            map=MapRecord.of(basemap),
             frame=basemap.frame.name,
             tree=TreeRecord(
                 x=tree.root.x, y=tree.root.y, side=tree.root.side, branching=tree.branching, depth=tree.depth
@@ -125,6 +186,7 @@ class Manifest(_Record):
                 zoom_lowest=config.zoom_lowest,
                 square_width=config.decoder.width if config.decoder is not None else 0,
             ),
+            gallery=_gallery(model, tree, gallery),
         )
 
     @property
@@ -139,20 +201,23 @@ class Manifest(_Record):
         return ZoomTree(Square(tree.x, tree.y, tree.side), tree.branching, tree.depth)
 
     def differences(self, other: Manifest) -> list[str]:
-        """What another atlas was built from otherwise: any of "map", "model", "tree"; names do not count."""
+        """What another atlas was built from otherwise: any of "map", "model", "tree", "gallery"; not counting names."""
         return [
             what
             for what, same in (
                 ("map", self.map.fingerprint == other.map.fingerprint and self.frame == other.frame),
                 ("model", self.model.fingerprint == other.model.fingerprint and self.sizes == other.sizes),
                 ("tree", self.tree == other.tree),
+                ("gallery", self.tree != other.tree or self.gallery == other.gallery),
             )
             if not same
         ]
 
     def write(self, folder: Path) -> None:
-        """Writes the manifest into a folder."""
-        (folder / FILE).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Writes the manifest into a folder, in one step; what is as ever is left out."""
+        temporary = folder / f"{FILE}.tmp"
+        temporary.write_text(self.model_dump_json(indent=2, exclude_defaults=True) + "\n", encoding="utf-8")
+        temporary.replace(folder / FILE)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -179,6 +244,25 @@ class Manifest(_Record):
             return cls.model_validate(content)
         except ValidationError:
             raise TiercelError(f"{folder / FILE} is damaged; build the atlas again with --overwrite.") from None
+
+
+def _gallery(model: Model, tree: ZoomTree, plan: GalleryPlan | None) -> GalleryRecord | None:
+    """The record of the gallery of a tree.
+
+    Raises:
+        TiercelError: A gallery was asked for, and the model makes no embeddings.
+    """
+    config = model.config
+    if config.embedding is None:
+        if plan is not None:
+            raise TiercelError(
+                f"Model {model.name} makes no embeddings of cells, so it has no use for a stride or scales; "
+                f"leave them out, or take a model with the head 'embedding' (it has: {', '.join(config.heads)})."
+            )
+        return None
+    plan = plan or GalleryPlan()
+    root, width = tree.root, config.embedding.width
+    return GalleryRecord(width=width, scales=plan.scales, stride=plan.stride, west=root.west, north=root.north)
 
 
 def tree_of(root: Square, leaf_m: float, branching: int) -> ZoomTree:
@@ -215,6 +299,46 @@ def fit_tree(bounds: tuple[float, float, float, float], leaf_m: float, branching
     # To the millimetre: another release of the projection library must not make another tree.
     x, y = round((west + east) / 2, 3), round((south + north) / 2, 3)
     return ZoomTree(Square(x, y, leaf_m * branching**depth), branching, depth)
+
+
+def root_around(basemap: Basemap, model: Model, latitude: float, longitude: float, side: float) -> Square:
+    """The root of a tree that leaves room around a map for districts to come.
+
+    Args:
+        basemap: The map.
+        model: The model, which knows how large leaves are.
+        latitude: Of the root's centre, degrees.
+        longitude: Degrees.
+        side: Metres that its sides are to have at least.
+
+    Raises:
+        TiercelError: The map sticks out of it, or it has too many leaves.
+    """
+    x, y = (float(value) for value in basemap.frame.from_wgs84(latitude, longitude))
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise TiercelError(
+            f"{latitude:g}, {longitude:g} is where the map {basemap.name} has no coordinates; give a place on it."
+        )
+    config = model.config
+    tree = fit_tree((x - side / 2, y - side / 2, x + side / 2, y + side / 2), config.leaf_m, config.branching)
+    if tree.cells_per_side(tree.depth) > MOST_LEAVES:
+        raise TiercelError(
+            f"A square of {tree.root.side / 1000:g} km has too many cells of {config.leaf_m:g} m; ask for less than "
+            f"{side / 1000:g} km around the place."
+        )
+    if not reaches(tree, basemap.bounds):
+        raise TiercelError(
+            f"The map {basemap.name} does not lie within {tree.root.side / 1000:g} km around {latitude:g}, "
+            f"{longitude:g}; give another place, or more kilometres."
+        )
+    return tree.root
+
+
+def reaches(tree: ZoomTree, bounds: tuple[float, float, float, float]) -> bool:
+    """Whether a tree covers a map, given by its west, south, east and north."""
+    west, south, east, north = bounds
+    root = tree.root.expanded(_SLACK * tree.side(tree.depth))
+    return root.west <= west and root.east >= east and root.south <= south and root.north >= north
 
 
 def _of_depth(tree: ZoomTree, depth: int, what: str, name: str) -> ZoomTree:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lance
 import numpy as np
@@ -21,10 +22,15 @@ import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 from lance.fragment import FragmentMetadata, LanceFragment
 from numpy.typing import NDArray
 
-from tiercel.atlas.manifest import Sizes
+from tiercel.errors import TiercelError
+
+if TYPE_CHECKING:
+    from tiercel.atlas.manifest import Sizes
 
 Array = NDArray[Any]
 
+#: Cells are stored from this covered share on.
+MINIMUM_COVERED = 0.5
 _ROWS_AT_ONCE = 256
 
 
@@ -66,6 +72,22 @@ def square_columns(sizes: Sizes) -> Columns:
     return {"cell": Column("int64"), "token": Column("float32", (sizes.square_width,))}
 
 
+def gallery_columns(width: int) -> Columns:
+    """Columns of the gallery, one row for each covered cell.
+
+    Args:
+        width: Numbers in an embedding.
+    """
+    return {
+        "cell": Column("int64"),
+        "x": Column("float64"),
+        "y": Column("float64"),
+        "side": Column("float32"),
+        "covered": Column("float32"),
+        "embedding": Column("float16", (width,)),
+    }
+
+
 def leaf_table(folder: Path) -> Path:
     """Where an atlas keeps its table of leaves."""
     return folder / "leaves.lance"
@@ -81,21 +103,28 @@ def square_table(folder: Path, level: int) -> Path:
     return folder / f"squares_{level}.lance"
 
 
-class Pieces:
-    """A table while it is written."""
+def gallery_table(folder: Path) -> Path:
+    """Where an atlas keeps its gallery: the embeddings of cells."""
+    return folder / "gallery.lance"
 
-    def __init__(self, table: Path, columns: Columns) -> None:
+
+class Pieces:
+    """A table while it is written, or while rows are added to it."""
+
+    def __init__(self, table: Path, columns: Columns, *, live: int | None = None, extend: bool = True) -> None:
         """Opens the table for writing, whether it is new or was begun before.
 
         Args:
             table: Folder of the Lance table.
             columns: Its columns.
+            live: For a table that is in use: its version that readers see meanwhile. All of it stays on disk.
+            extend: Whether its rows stay in the new version too, before those of the pieces.
         """
-        self._table = table
+        self._table, self._live, self._extend = table, live, extend
         self._schema = pa.schema([(name, column.arrow) for name, column in columns.items()])
         self._notes = notes_folder(table.parent) / table.stem
         # Committing is what comes last; then notes are no longer needed, and may be gone.
-        self._committed = is_complete(table)
+        self._committed = live is None and is_complete(table)
         if not self._committed:
             self._notes.mkdir(parents=True, exist_ok=True)
 
@@ -115,25 +144,28 @@ class Pieces:
             note = LanceFragment.create(str(self._table), _to_arrow(values, self._schema)).to_json()
         write_atomically(self._note(piece), json.dumps(note).encode())
 
-    def commit(self) -> bool:
+    def commit(self) -> int | None:
         """Makes one table of all pieces, and removes data files that a killed build left behind.
 
         Returns:
-            False if no piece has any rows; there is no table then.
+            The version of the table to read: the live one if no piece has any rows, None if there is no table then.
         """
         if self._committed:
-            return True
+            return latest_version(self._table)
         notes = [json.loads(path.read_text()) for path in sorted(self._notes.iterdir()) if path.suffix == ".json"]
         fragments = [FragmentMetadata.from_json(json.dumps(note)) for note in notes if note is not None]
         if not fragments:
-            return False
-        complete = {file.path for fragment in fragments for file in fragment.files}
+            return self._live
+        live = [] if self._live is None else lance.dataset(str(self._table), version=self._live).get_fragments()
+        present = [fragment.metadata for fragment in live]
+        needed = {file.path for fragment in present + fragments for file in fragment.files}
         for path in (self._table / "data").iterdir():
-            if path.name not in complete:
+            if path.name not in needed:
                 path.unlink()
-        lance.LanceDataset.commit(str(self._table), lance.LanceOperation.Overwrite(self._schema, fragments))
+        rows = present + fragments if self._extend else fragments
+        dataset = lance.LanceDataset.commit(str(self._table), lance.LanceOperation.Overwrite(self._schema, rows))
         self._committed = True
-        return True
+        return int(dataset.version)
 
     def _note(self, piece: int) -> Path:
         return self._notes / f"{piece:09d}.json"
@@ -149,8 +181,17 @@ def is_complete(table: Path) -> bool:
     return any(table.glob("_versions/*.manifest"))
 
 
-def check_table(table: Path) -> int:
+def latest_version(table: Path) -> int:
+    """The version of a table that was committed last."""
+    return int(lance.dataset(str(table)).version)
+
+
+def check_table(table: Path, version: int | None = None) -> int:
     """Makes sure that all of a table is on disk.
+
+    Args:
+        table: Folder of the Lance table.
+        version: Which of its versions; the last if left out.
 
     Returns:
         Its number of rows.
@@ -158,7 +199,7 @@ def check_table(table: Path) -> int:
     Raises:
         ValueError: A file is missing or cut short.
     """
-    dataset = lance.dataset(str(table))
+    dataset = lance.dataset(str(table), version=version)
     for fragment in dataset.get_fragments():
         for file in fragment.metadata.files:
             path = table / "data" / file.path
@@ -167,26 +208,78 @@ def check_table(table: Path) -> int:
     return int(dataset.count_rows())
 
 
-def read_column(table: Path, name: str, column: Column) -> Array:
+def check_width(table: Path, version: int | None, width: int) -> int:
+    """Makes sure that a gallery holds embeddings of a width.
+
+    Args:
+        table: Folder of the Lance table.
+        version: Which of its versions; the last if left out.
+        width: Numbers in an embedding.
+
+    Returns:
+        The version.
+
+    Raises:
+        TiercelError: It is of another width, or no gallery.
+    """
+    try:
+        dataset = lance.dataset(str(table), version=version)
+        found = dataset.schema.field("embedding").type.list_size
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise TiercelError(f"{table} is missing or damaged; build the atlas again with --overwrite.") from error
+    if found != width:
+        raise TiercelError(
+            f"{table} holds embeddings of width {found} and not {width}; build the atlas again with --overwrite."
+        )
+    return int(dataset.version)
+
+
+def read_column(table: Path, name: str, column: Column, version: int | None = None) -> Array:
     """A whole column as one contiguous array.
 
     Args:
         table: Folder of the Lance table.
         name: Name of the column.
         column: Its type and shape.
+        version: Which version of the table; the last if left out.
 
     Returns:
         (rows, *column.shape) in the order in which the rows were written.
     """
-    dataset = lance.dataset(str(table))
-    values = np.empty((dataset.count_rows(), *column.shape), column.dtype)
+    values = np.empty((lance.dataset(str(table), version=version).count_rows(), *column.shape), column.dtype)
     start = 0
     # Batch by batch into place: the column is never in memory twice.
-    for batch in dataset.to_batches(columns=[name], batch_size=_ROWS_AT_ONCE, scan_in_order=True):
-        rows = batch[name].flatten() if column.shape else batch[name]
-        values[start : start + batch.num_rows] = rows.to_numpy().reshape(-1, *column.shape)
-        start += batch.num_rows
+    for rows in read_batches(table, name, column, version):
+        values[start : start + len(rows)] = rows
+        start += len(rows)
     return values
+
+
+def read_batches(
+    table: Path, name: str, column: Column, version: int | None = None, rows: int = _ROWS_AT_ONCE
+) -> Iterator[Array]:
+    """A column batch by batch.
+
+    Args:
+        table: Folder of the Lance table.
+        name: Name of the column.
+        column: Its type and shape.
+        version: Which version of the table; the last if left out.
+        rows: Most rows in a batch.
+
+    Yields:
+        (rows, *column.shape), in the order in which the rows were written.
+    """
+    dataset = lance.dataset(str(table), version=version)
+    for batch in dataset.to_batches(columns=[name], batch_size=rows, scan_in_order=True):
+        values = batch[name].flatten() if column.shape else batch[name]
+        yield values.to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
+
+
+def forget_other_versions(table: Path) -> None:
+    """Removes all versions of a table but the last, and what only they need."""
+    dataset = lance.dataset(str(table))
+    dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -15,6 +15,7 @@ from tiercel.cli.demo import demo
 from tiercel.cli.doctor import doctor
 from tiercel.cli.evaluate import evaluate
 from tiercel.cli.locate import locate
+from tiercel.cli.retrieve import retrieve
 from tiercel.cli.sim import sim
 from tiercel.cli.terminal import say
 from tiercel.cli.train import train
@@ -85,6 +86,6 @@ def tiercel(
     """
 
 
-for verb in (demo, build, locate, sim, train, evaluate, doctor):
+for verb in (demo, build, locate, retrieve, sim, train, evaluate, doctor):
     app.command()(verb)
 app.add_typer(dataset)

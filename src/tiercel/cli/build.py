@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tiercel.errors import TiercelError
+
+if TYPE_CHECKING:
+    from tiercel.atlas import GalleryPlan
+    from tiercel.geo import Square
+    from tiercel.maps import Basemap
+    from tiercel.models import Model
 
 
 def build(
@@ -26,6 +35,19 @@ def build(
     leaf: Annotated[
         float | None,
         typer.Option(min=1, metavar="M", help="Side of the smallest cells in metres, instead of the model's own."),
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Gallery: how far apart cells are, in their sides; 0.5 lets them overlap."),
+    ] = None,
+    scales: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Gallery: sides of its cells, in smallest cells, such as 1,2.")
+    ] = None,
+    around: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAT,LON,KM", help="Plan for so many kilometres a side around a place, to append districts later."
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an atlas that was built from something else.")
@@ -52,6 +74,40 @@ def build(
     with open_map(source, crs=crs) as basemap, progress("Encoding the map") as report:
         network = load_model(model)
         network = network.on_grid(leaf) if leaf else network
-        atlas = build_atlas(basemap, network, out, progress=report, overwrite=overwrite)
+        atlas = build_atlas(
+            basemap,
+            network,
+            out,
+            root=_root(around, basemap, network) if around else None,
+            gallery=_plan(stride, scales),
+            progress=report,
+            overwrite=overwrite,
+        )
     cells, side = len(atlas.leaf_index), atlas.tree.side(atlas.tree.depth)
     print(f"{out}: {cells:,} cells of {side:g} m, from {atlas.map_name}")
+
+
+def _plan(stride: float | None, scales: str | None) -> GalleryPlan | None:
+    """The gallery that was asked for, None where nothing was said of it."""
+    from tiercel.atlas import GalleryPlan
+
+    if stride is None and scales is None:
+        return None
+    try:
+        sides = tuple(float(part) for part in scales.split(",")) if scales else GalleryPlan().scales
+    except ValueError:
+        raise TiercelError(f"--scales {scales}: give numbers with commas between them, such as 1,2.") from None
+    return GalleryPlan(sides, GalleryPlan().stride if stride is None else stride)
+
+
+def _root(text: str, basemap: Basemap, model: Model) -> Square:
+    """Read ``LAT,LON,KM``."""
+    from tiercel.atlas.manifest import root_around
+
+    try:
+        latitude, longitude, kilometres = (float(part) for part in text.split(","))
+    except ValueError:
+        raise TiercelError(f"--around {text}: give LAT,LON,KM.") from None
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180 and 0 < kilometres < math.inf):
+        raise TiercelError(f"--around {text}: latitude, longitude or side is out of range; the order is LAT,LON,KM.")
+    return root_around(basemap, model, latitude, longitude, 1000 * kilometres)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from tiercel.cli.terminal import progress_of_steps, say
+from tiercel.cli.terminal import progress_of_steps, say, stoppable
 from tiercel.errors import TiercelError
 
 dataset = typer.Typer(
@@ -102,7 +100,7 @@ def build(
         duplicate_distance=duplicates, duplicate_difference=alike, pause=pause, step=step_m, long_side=max_side,
         photo_licence=photo_licence, photo_attribution=photo_attribution, map_attribution=map_attribution,
     )  # fmt: skip
-    with progress_of_steps() as step, _stoppable():
+    with progress_of_steps() as step, stoppable():
         built = build_dataset(
             out, source, photos=photos, table=table, crs=crs, choices=choices, workers=workers, overwrite=overwrite,
             steps=step,
@@ -143,15 +141,6 @@ def _tell(folder: Path, report: dict[str, Any]) -> None:
         )
     if report["licences"].get("not stated"):
         say("Not all photos say under which licence they are: name it with --photo-licence before you pass them on.")
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Tells whoever stops the command that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("Stopped; run the same command again to go on.") from None
 
 
 @dataset.command()
@@ -198,7 +187,7 @@ def mapillary(
     from tiercel.datasets.mapillary.listing import parse_box
 
     box, patience = parse_box(bbox), Patience(timeout=timeout, tries=tries, rate=rate)
-    with progress_of_steps() as step, _stoppable():
+    with progress_of_steps() as step, stoppable():
         result = download(
             out, box, token.strip(), api=api, kind=kind, size=size, limit=limit, patience=patience,
             listing=step("Asking for photos"), fetching=step("Downloading"),

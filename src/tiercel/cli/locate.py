@@ -49,6 +49,10 @@ def locate(
         str | None,
         typer.Option(metavar="PRIOR", help="What is known: LAT,LON,METRES around it, or exif for the photo's own GPS."),
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="AREA", help="Look only in a GeoJSON polygon, or LAT,LON,METRES around a position."),
+    ] = None,
     source: Annotated[
         str | None, typer.Option("--map", metavar="MAP", help="The map itself, for sharper pictures in DIR.")
     ] = None,
@@ -65,6 +69,7 @@ def locate(
 
     tiercel locate photo.jpg --atlas city.atlas --heading 135 --field-of-view 65 --out fixes --map city.tif
     """
+    from tiercel.geo import Area
     from tiercel.locate import Locator
     from tiercel.maps import open_map
     from tiercel.photos import Photo
@@ -73,10 +78,11 @@ def locate(
     failed = False
     with open_map(source) if source else nullcontext() as basemap:
         locator = Locator.open(atlas, model, basemap)
+        area = Area.parse(within, locator.atlas.frame) if within else None
         for path, name in zip(photos, _distinct_names(photos), strict=True):
             try:
                 photo = Photo.open(path, heading=heading, field_of_view=field_of_view, panorama=panorama)
-                fix = locator.locate(photo, prior=_own_prior(photo) if prior == "exif" else stated)
+                fix = locator.locate(photo, prior=_own_prior(photo) if prior == "exif" else stated, within=area)
                 _show(fix, as_json)
                 if out:
                     _write(fix, photo, locator, out, name)

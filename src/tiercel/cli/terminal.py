@@ -58,3 +58,16 @@ def progress_of_steps() -> Iterator[Callable[[str], Report]]:
             return report
 
         yield step
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Tell whoever stops the block that nothing is lost.
+
+    Raises:
+        KeyboardInterrupt: with the sentence to say.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped; run the same command again to go on.") from None

@@ -12,38 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from tiercel.errors import TiercelError
+from tiercel.evaluation.arms import Arm, Arms
 from tiercel.evaluation.evaluate import evaluate
 from tiercel.evaluation.protocol import UNSEEN
 from tiercel.evaluation.results import Row, machine, write_rows
-from tiercel.training.loop import WEIGHTS, prepare_data, train_stage
-from tiercel.training.recipe import Recipe
 
 Report = Callable[[str], None]
 
 
-class Arm(BaseModel):
-    """One way to train.
-
-    Attributes:
-        name: In result rows.
-        words: For people.
-        model: Settings of the model that differ from the base's.
-        stage: Settings of the stage that differ from the common ones.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    words: str
-    model: dict[str, Any] = {}
-    stage: dict[str, Any] = {}
-
-
-class Comparison(BaseModel):
+class Comparison(Arms):
     """A comparison of arms.
 
     Attributes:
@@ -51,30 +28,12 @@ class Comparison(BaseModel):
         results: File of rows to write.
         seeds: Seeds of the cities to measure on.
         photos: Photos of each kind in each of them.
-        base: Recipe without stages.
-        stage: What the stages of all arms share.
-        arms: The arms.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     protocol: str
     results: Path
     seeds: tuple[int, ...]
     photos: int
-    base: dict[str, Any]
-    stage: dict[str, Any]
-    arms: tuple[Arm, ...]
-
-    def recipe(self, arm: Arm) -> Recipe:
-        """The whole recipe of one arm.
-
-        Raises:
-            TiercelError: a setting does not exist.
-        """
-        model = {**self.base.get("model", {}), **arm.model, "name": arm.name}
-        stage = {**self.stage, **arm.stage, "name": arm.name}
-        return Recipe.from_dict({**self.base, "model": model, "stages": [stage]}, f"arm '{arm.name}'")
 
 
 def read_comparison(path: Path, content: Any) -> Comparison:  # noqa: ANN401  (whatever a file held)
@@ -83,15 +42,7 @@ def read_comparison(path: Path, content: Any) -> Comparison:  # noqa: ANN401  (w
     Raises:
         TiercelError: a setting is missing, unknown or of another kind.
     """
-    try:
-        comparison = Comparison.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise TiercelError(f"{path}: {place}: {first['msg']}; compare it with recipes/zoom-objectives.yaml.") from None
-    for arm in comparison.arms:
-        comparison.recipe(arm)
-    return comparison
+    return Comparison.checked(path, content, "recipes/zoom-objectives.yaml")
 
 
 def compare(comparison: Comparison, path: Path, work: Path = Path("runs"), report: Report = print) -> list[Row]:
@@ -106,8 +57,7 @@ def compare(comparison: Comparison, path: Path, work: Path = Path("runs"), repor
     """
     rows: list[Row] = []
     for arm in comparison.arms:
-        folder = work / path.stem / arm.name
-        _train(comparison.recipe(arm), folder, work / path.stem / "cities", report)
+        folder = comparison.train(arm, work / path.stem, report)
         measured = evaluate(
             folder,
             seeds=comparison.seeds,
@@ -122,15 +72,6 @@ def compare(comparison: Comparison, path: Path, work: Path = Path("runs"), repor
         rows += _training_rows(arm, folder / "log.csv", command)
         write_rows(comparison.results, rows)
     return rows
-
-
-def _train(recipe: Recipe, folder: Path, cities: Path, report: Report) -> None:
-    (stage,) = recipe.stages
-    if (folder / WEIGHTS).exists():
-        return
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    train_stage(recipe, stage, folder, prepare_data(recipe, cities, report), report)
 
 
 def _of_arm(arm: Arm, rows: Sequence[Row], command: str) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tiercel.atlas import Atlas, build
+from tiercel.atlas import GalleryPlan, build
 from tiercel.datasets import SimulatedSample, simulate
 from tiercel.errors import TiercelError
 from tiercel.evaluation.methods import descents, posteriors
@@ -159,17 +159,24 @@ class _Asking:
 
 
 def prepare(
-    model: Model, protocol: Protocol, seed: int, work: Path, report: Report
+    model: Model, protocol: Protocol, seed: int, work: Path, report: Report, gallery: GalleryPlan | None = None
 ) -> tuple[Locator, list[SimulatedSample]]:
     """A city of the protocol with its photos and its atlas, made unless they are there."""
     kinds = tuple(dict.fromkeys(query.kind for query in protocol.queries))
-    folder = work / f"city-{seed}-{protocol.size:g}m-{protocol.photos}"
+    folder = city_folder(protocol, seed, work)
     report(f"city {seed}: photos and map")
     samples = simulate(folder, seed=seed, size=protocol.size, photos=protocol.photos * len(kinds), kinds=kinds)
     target = folder / f"atlas-{model.fingerprint}"
+    if gallery is not None and gallery != GalleryPlan():
+        scales = "-".join(f"{scale:g}" for scale in gallery.scales)
+        target = target.with_name(f"{target.name}-{scales}-every-{gallery.stride:g}")
     with open_map(folder / MAP_FILE) as basemap:
-        atlas = build(basemap, model, target)
-    return Locator(Atlas.open(target) if atlas is None else atlas, model), samples
+        return Locator(build(basemap, model, target, gallery=gallery), model), samples
+
+
+def city_folder(protocol: Protocol, seed: int, work: Path) -> Path:
+    """Where a city of a protocol is kept."""
+    return work / f"city-{seed}-{protocol.size:g}m-{protocol.photos}"
 
 
 def answer_all(locator: Locator, samples: Sequence[SimulatedSample], query: Query) -> Iterator[Answered]:

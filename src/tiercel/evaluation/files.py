@@ -17,7 +17,7 @@ def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> P
     """Measure what a file asks for.
 
     Args:
-        path: YAML with a key ``protocol``: ``objectives`` or ``metropolis``.
+        path: YAML with a key ``protocol``: ``objectives``, ``metropolis``, ``retrieval`` or ``fusion``.
         work: Where cities, checkpoints and atlases are kept, to be used again.
         report: Told a line now and then.
 
@@ -27,19 +27,34 @@ def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> P
     Raises:
         TiercelError: the file is missing, is no YAML, or asks for something else.
     """
-    from tiercel.evaluation.comparison import compare, read_comparison
-    from tiercel.evaluation.metropolis import measure_metropolis, read_metropolis
-
     content = _read(path)
-    if content.get("protocol") == "metropolis":
+    protocol = content.get("protocol")
+    if protocol == "metropolis":
+        from tiercel.evaluation.metropolis import measure_metropolis, read_metropolis
+
         metropolis = read_metropolis(path, content)
         measure_metropolis(metropolis, path, work, report)
         return metropolis.results
-    if content.get("protocol") == "objectives":
+    if protocol == "objectives":
+        from tiercel.evaluation.comparison import compare, read_comparison
+
         comparison = read_comparison(path, content)
         compare(comparison, path, work, report)
         return comparison.results
-    raise TiercelError(f"{path} has no protocol that can be measured: give 'protocol: objectives' or 'metropolis'.")
+    if protocol == "fusion":
+        from tiercel.evaluation.fusion import measure_fusion, read_fusion
+
+        fusion = read_fusion(path, content)
+        measure_fusion(fusion, path, work, report)
+        return fusion.results
+    if protocol == "retrieval":
+        from tiercel.evaluation.retrieval import measure_retrieval, read_retrieval
+
+        retrieval = read_retrieval(path, content)
+        measure_retrieval(retrieval, path, work, report)
+        return retrieval.results
+    names = "objectives, metropolis, retrieval or fusion"
+    raise TiercelError(f"{path} has no protocol that can be measured: give 'protocol:' with {names}.")
 
 
 def _read(path: Path) -> dict[str, Any]:

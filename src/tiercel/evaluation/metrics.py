@@ -39,6 +39,11 @@ def median(values: ArrayLike) -> Measured:
     return _bootstrapped(np.asarray(values, np.float64), np.median)
 
 
+def mean(values: ArrayLike) -> Measured:
+    """Mean with a percentile bootstrap over queries; NaN without queries."""
+    return _bootstrapped(np.asarray(values, np.float64), np.mean)
+
+
 def heading_error(answer_deg: ArrayLike, truth_deg: ArrayLike) -> NDArray[np.float64]:
     """Smallest angle between headings, 0 to 180 degrees."""
     difference = np.asarray(answer_deg, np.float64) - np.asarray(truth_deg, np.float64)

@@ -29,6 +29,12 @@ QUERIES = (
     Query("photo_90", "photo_90", False, "photo, 90 degrees, heading unknown"),
 )
 
+ALL_QUERIES = (
+    *QUERIES,
+    Query("photo_70_north", "photo_70", True, "photo, 70 degrees, north known"),
+    Query("photo_70", "photo_70", False, "photo, 70 degrees, heading unknown"),
+)
+
 
 @dataclass(frozen=True)
 class Protocol:

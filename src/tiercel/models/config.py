@@ -15,7 +15,8 @@ FORMAT = 1
 GRID_SLACK = 1e-6
 """Parts of a pixel that a grid may be off."""
 GRID_PIXELS = 32
-"""The encoders need blocks of a multiple of so many pixels."""
+"""The encoders need blocks and tiles of a multiple of so many pixels."""
+POOLINGS = ("azimuth", "mean")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,43 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class EmbeddingConfig:
+    """Sizes of the dual encoder (see `tiercel.models.embedding`).
+
+    Attributes:
+        width: Numbers in an embedding.
+        tile_pixels: Side of a tile in pixels.
+        tile_m: Ground side of a tile at scale 1 in metres: a cell with what lies around it.
+        shared: One backbone for both views, each photo seen as a whole picture.
+        pooling: ``azimuth`` where it matters in which direction and where in a tile something lies: one layer over all
+            azimuth bins, and over all cells of a tile. ``mean`` for the average over a view, as Sample4Geo has it.
+    """
+
+    width: int = 256
+    tile_pixels: int = 128
+    tile_m: float = 125.0
+    shared: bool = False
+    pooling: str = "azimuth"
+
+    def __post_init__(self) -> None:
+        """Refuses what no network can be made of.
+
+        Raises:
+            TiercelError: a size is out of range, or the settings do not go together.
+        """
+        if self.pooling not in POOLINGS:
+            raise TiercelError(f"embedding has no pooling '{self.pooling}': use one of {', '.join(POOLINGS)}.")
+        if self.shared and self.pooling != "mean":
+            raise TiercelError("an embedding with one shared backbone averages over its views: set pooling: mean.")
+        if self.tile_pixels < GRID_PIXELS or self.tile_pixels % GRID_PIXELS:
+            raise TiercelError(
+                f"embedding tiles of {self.tile_pixels} pixels cannot be: set a multiple of {GRID_PIXELS}."
+            )
+        if self.width < 1 or not self.tile_m > 0:
+            raise TiercelError("an embedding needs a width and a tile_m above 0: mend the settings.")
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Sizes of a model. Lengths are metres, angles degrees.
 
@@ -97,7 +135,7 @@ class ModelConfig:
         name: Its name, for messages and model cards.
         photo_encoder: Registry name or Hugging Face id of the photo encoder.
         overhead_encoder: Registry name or Hugging Face id of the overhead encoder.
-        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``; or ``decoder`` alone.
+        heads: Which heads it has: any of ``retrieval``, ``zoom``, ``match``, ``embedding``; or ``decoder`` alone.
         leaf_m: Side of the smallest map cell.
         branching: Children along one side of a cell.
         zoom_levels: Number of picks that zooming is trained for, counted from the leaves.
@@ -126,6 +164,7 @@ class ModelConfig:
         template_m: Radius of ground around the camera that the geometric match uses.
         calibration: See `Calibration`.
         decoder: Sizes of the head ``decoder``, the published ones if left out; None where the model has no such head.
+        embedding: Sizes of the head ``embedding``, likewise.
     """
 
     name: str = "compact"
@@ -158,19 +197,28 @@ class ModelConfig:
     template_m: float = 48.0
     calibration: Calibration = field(default_factory=Calibration)
     decoder: DecoderConfig | None = None
+    embedding: EmbeddingConfig | None = None
 
     def __post_init__(self) -> None:
-        """Fills in the published sizes.
+        """Fills in the sizes of heads that have their own.
 
         Raises:
-            TiercelError: the head ``decoder`` is not alone.
+            TiercelError: the head ``decoder`` is not alone, or both views cannot share the backbone they are to share.
         """
         if "decoder" in self.heads and len(self.heads) > 1:
             raise TiercelError(f"model {self.name} has heads {list(self.heads)}: 'decoder' stands alone.")
-        if "decoder" in self.heads and self.decoder is None:
-            object.__setattr__(self, "decoder", DecoderConfig())
-        elif "decoder" not in self.heads and self.decoder is not None:
-            object.__setattr__(self, "decoder", None)
+        for head, sizes in (("decoder", DecoderConfig), ("embedding", EmbeddingConfig)):
+            if head not in self.heads:
+                object.__setattr__(self, head, None)
+            elif getattr(self, head) is None:
+                object.__setattr__(self, head, sizes())
+        if self.embedding is not None and self.embedding.shared:
+            encoders = {self.photo_encoder, self.overhead_encoder}
+            if len(encoders) > 1 or "compact" in encoders:
+                raise TiercelError(
+                    f"model {self.name} cannot share one encoder between {self.photo_encoder} and "
+                    f"{self.overhead_encoder}: name one and the same backbone for both."
+                )
 
     @classmethod
     def of_decoder(cls, decoder: DecoderConfig, name: str = "justzoomin", leaf_m: float = 39.0625) -> ModelConfig:
@@ -219,7 +267,7 @@ class ModelConfig:
         """
         if leaf_m == self.leaf_m:
             return self
-        if "decoder" in self.heads:  # which resamples every square to its own pixels
+        if set(self.heads) <= {"decoder", "embedding"}:  # which resample whatever they look at to their own pixels
             return replace(self, leaf_m=leaf_m)
         per_leaf, cells = leaf_m / self.resolution, leaf_m / self.match_cell_m
         pixels = (self.block_leaves + 2 * self.margin_leaves) * round(per_leaf)
@@ -272,12 +320,11 @@ class ModelConfig:
         _check_known(cls, content, where)
         if isinstance(content.get("calibration"), dict):
             content["calibration"] = _calibration(content["calibration"], f"{where}, calibration,")
-        if isinstance(content.get("decoder"), dict):
-            _check_known(DecoderConfig, content["decoder"], f"{where}, decoder,")
-            decoder: dict[str, Any] = {
-                key: tuple(v) if isinstance(v, list) else v for key, v in content["decoder"].items()
-            }
-            content["decoder"] = DecoderConfig(**decoder)
+        kinds: tuple[tuple[str, type[Any]], ...] = (("decoder", DecoderConfig), ("embedding", EmbeddingConfig))
+        for head, kind in kinds:
+            if isinstance(content.get(head), dict):
+                _check_known(kind, content[head], f"{where}, {head},")
+                content[head] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content[head].items()})
         for key in ("heads", "ranges_m", "width"):
             if key in content:
                 content[key] = tuple(content[key])

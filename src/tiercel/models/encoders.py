@@ -167,6 +167,11 @@ class BackboneEncoder(nn.Module):
         return patches.transpose(1, 2).reshape(len(hidden), -1, rows, columns)
 
 
+def vision_backbone(name: str) -> BackboneEncoder:
+    """The vision backbone of that name."""
+    return BackboneEncoder(name)
+
+
 class BackbonePhotoEncoder(nn.Module):
     """A `BackboneEncoder` read column by column."""
 

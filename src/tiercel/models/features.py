@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class PhotoFeatures:
         retrieval: (H, headings * key_width) float32 weights for flattened keys.
         zoom: one (H, zoom_width) float32 for each level of the zoom head, from the lowest upwards.
         reject: for each of these levels what "not in this square" scores; empty if the model does not say.
+        embedding: (H, width) float32 unit vectors; (0, 0) if the model has no such head.
         polar: (match_width, ranges, columns) float32 for the geometric match.
         polar_start_deg: (H,) float32, azimuth of the left edge of `polar` for each row.
         heading_known: whether there is just one heading.
@@ -47,3 +48,4 @@ class PhotoFeatures:
     polar_start_deg: Single
     heading_known: bool
     reject: tuple[float, ...] = ()
+    embedding: Single = field(default_factory=lambda: np.zeros((0, 0), np.float32))

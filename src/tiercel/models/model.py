@@ -20,6 +20,7 @@ from torch.nn import functional
 from tiercel.errors import TiercelError
 from tiercel.models.blocks import image_to_tensor
 from tiercel.models.config import ModelConfig
+from tiercel.models.embedding import EmbeddingHead
 from tiercel.models.encoders import photo_encoder
 from tiercel.models.features import BlockFeatures, PhotoFeatures
 from tiercel.models.justzoomin import JustZoomInNet, images_to_tensor, photo_halves
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 POSITIONS_AT_ONCE = 4096
 """Keys are computed for this many positions at a time, to bound memory."""
+TILES_AT_ONCE = 128
 
 
 class Model(nn.Module):
@@ -48,10 +50,12 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         heads = set(config.heads)
-        self.photo = photo_encoder(config) if heads & {"retrieval", "zoom"} else None
+        reads_columns = config.embedding is not None and not config.embedding.shared
+        self.photo = photo_encoder(config) if heads & {"retrieval", "zoom"} or reads_columns else None
         self.retrieval = RetrievalHead(config) if "retrieval" in heads else None
         self.zoom = ZoomHead(config) if "zoom" in heads else None
         self.match = MatchHead(config) if "match" in heads else None
+        self.embedding = EmbeddingHead(config) if config.embedding is not None else None
         self.decoder = JustZoomInNet(config.decoder) if config.decoder is not None else None
         # In a list, so that it is no part of this module.
         self._fast_encoder: tuple[object, list[nn.Module]] | None = None
@@ -70,7 +74,8 @@ class Model(nn.Module):
     def fingerprint(self) -> str:
         """Hash of the sizes and weights, by which an atlas knows its model. Calibration does not change it."""
         sizes = {name: value for name, value in vars(self.config).items() if name != "calibration"}
-        sizes = {name: value for name, value in sizes.items() if name != "decoder" or value is not None}
+        # Heads that came later left no mark on the models before them.
+        sizes = {name: v for name, v in sizes.items() if name not in ("decoder", "embedding") or v is not None}
         digest = hashlib.sha256(repr(sizes).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -139,12 +144,24 @@ class Model(nn.Module):
             with self._inference():
                 columns = self.photo(batch, around).float() if self.photo is not None else None
                 polar = self.match.polar(batch, around).cpu().numpy() if self.match is not None else None
+                vectors = self.embedding.photos(batch, columns).cpu().numpy() if self.embedding is not None else None
             for row, index in enumerate(members):
                 one = columns[row : row + 1] if columns is not None else None
-                features[index] = self._photo_features(strips[index], one, None if polar is None else polar[row])
+                features[index] = self._photo_features(
+                    strips[index],
+                    one,
+                    None if polar is None else polar[row],
+                    None if vectors is None else vectors[row],
+                )
         return [features[index] for index in range(len(strips))]
 
-    def _photo_features(self, strip: Strip, columns: Tensor | None, polar: NDArray[np.float32] | None) -> PhotoFeatures:
+    def _photo_features(
+        self,
+        strip: Strip,
+        columns: Tensor | None,
+        polar: NDArray[np.float32] | None,
+        vectors: NDArray[np.float32] | None,
+    ) -> PhotoFeatures:
         config = self.config
         bins = np.arange(config.headings)
         if strip.heading is not None:
@@ -165,6 +182,7 @@ class Model(nn.Module):
             polar_start_deg=azimuth.astype(np.float32),
             heading_known=strip.heading is not None,
             reject=tuple(reject),
+            embedding=np.zeros((0, 0), np.float32) if vectors is None else vectors[bins],
         )
 
     @torch.inference_mode()
@@ -240,6 +258,23 @@ class Model(nn.Module):
         with self._inference():
             keys = self.zoom.keys(image, parents.to(self.device), level_from_leaf)
         return keys.to("cpu", torch.float16).numpy()
+
+    @torch.inference_mode()
+    def encode_tiles(self, pixels: NDArray[np.uint8], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Embeddings of tiles: (n, width) float32 of unit length.
+
+        Args:
+            pixels: (n, P, P, 3) uint8, P the embedding's `tile_pixels`, row 0 in the north. At scale 1 a tile shows
+                `tile_m` metres of ground, at other scales that many times as much.
+            covered: (n, P, P) bool, where the map has pixels.
+        """
+        assert self.embedding is not None and self.config.embedding is not None
+        out = np.zeros((len(pixels), self.config.embedding.width), np.float32)
+        for first in range(0, len(pixels), TILES_AT_ONCE):
+            some = slice(first, first + TILES_AT_ONCE)
+            with self._inference():
+                out[some] = self.embedding.tiles(overhead_to_tensor(pixels[some], covered[some]).to(self.device)).cpu()
+        return out
 
     @torch.inference_mode()
     def encode_tokens(self, photos: Sequence[Photo]) -> NDArray[np.float32]:

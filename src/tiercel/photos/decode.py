@@ -63,7 +63,7 @@ class Decoded:
     xmp: bytes
 
 
-def decode(path: Path) -> Decoded:
+def decode(path: Path, *, pixels: bool = True) -> Decoded:
     """Reads an image: upright, RGB, 8 bit, at most `LONG_SIDE` pixels long.
 
     16-bit grey is scaled by its full range, CMYK is converted without a colour profile, transparent pixels are laid
@@ -72,6 +72,7 @@ def decode(path: Path) -> Decoded:
 
     Args:
         path: JPEG, PNG, WebP or TIFF.
+        pixels: Whether to read more than the header; without, all pixels are grey, in no memory of their own.
 
     Raises:
         TiercelError: The file is missing, a folder, empty, no image, damaged, or over `MAX_PIXELS`.
@@ -83,11 +84,14 @@ def decode(path: Path) -> Decoded:
         target = _limited(size)
         try:
             image.draft("", target)
-            image.load()
+            if pixels:
+                image.load()
             exif = _exif(image)
             gps, camera, xmp = _tags(exif, IFD.GPSInfo), _tags(exif, IFD.Exif), _xmp(image, exif)
             # Pillow turns TIFFs upright while loading and drops their orientation; other formats it leaves alone.
             orientation = exif.get(_ORIENTATION)
+            if not pixels:
+                return _unread(size, target, orientation, gps, camera, xmp)
             rgb = _over_grey(_shrunk(_eight_bit(path, image), target))
         except TiercelError:
             raise
@@ -97,6 +101,17 @@ def decode(path: Path) -> Decoded:
         rgb = rgb.transpose(_UPRIGHT[orientation])
         size = size[::-1] if orientation >= 5 else size
     return Decoded(np.asarray(rgb), size, gps, camera, xmp)
+
+
+def _unread(
+    size: tuple[int, int], target: tuple[int, int], orientation: object, gps: dict[int, Any], camera: dict[int, Any],
+    xmp: bytes,
+) -> Decoded:  # fmt: skip
+    """An image of which the header was read, its size turned upright."""
+    turned = orientation in _UPRIGHT and isinstance(orientation, int) and orientation >= 5
+    shape = (*(target if turned else target[::-1]), 3)
+    grey = np.broadcast_to(np.uint8(BACKDROP), shape)
+    return Decoded(grey, size[::-1] if turned else size, gps, camera, xmp)
 
 
 def _check_file(path: Path) -> None:

@@ -60,6 +60,7 @@ class Photo:
         heading: float | None = None,
         field_of_view: float | None = None,
         panorama: bool | None = None,
+        pixels: bool = True,
     ) -> Photo:
         """Reads a photo and what its metadata says.
 
@@ -68,12 +69,13 @@ class Photo:
             heading: Azimuth of the centre column, degrees; overrides the file.
             field_of_view: Horizontal degrees, of the upright image; overrides the file.
             panorama: Whether the image is equirectangular; overrides the file and the shape.
+            pixels: Whether they are wanted; without, the file's header alone is read and all pixels are grey.
 
         Raises:
             TiercelError: The file cannot be read as an image, or an override cannot be true of it.
         """
         path = Path(path)
-        image = decode(path)
+        image = decode(path, pixels=pixels)
         size = image.original_size
         _check_overrides(heading, field_of_view)
         sphere = metadata.sphere(image.xmp) if panorama is not False else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,17 +67,41 @@ class PoseScores:
 
     def best_heading(self, leaf: int) -> float:
         """Heading of the photo's centre column in the best pose within a stored leaf, in degrees."""
-        row = int(self.atlas.rows(np.array([leaf]))[0])
-        return float(self.photo.headings_deg[int(self.poses[row].max(0).argmax())])
+        return self.best_pose(leaf)[2]
+
+    def best_pose(self, leaf: int) -> tuple[float, float, float]:
+        """The best pose within a stored leaf: easting and northing in metres, and heading in degrees."""
+        tree, row = self.atlas.tree, int(self.atlas.rows(np.array([leaf]))[0])
+        position, heading = np.unravel_index(int(self.poses[row].argmax()), self.poses[row].shape)
+        across = math.isqrt(self.poses.shape[1])
+        # Positions are numbered row by row from the leaf's north-western corner.
+        south, east = (np.array(divmod(int(position), across)) + 0.5) / across - 0.5
+        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaf))
+        side = tree.side(tree.depth)
+        return float(x) + east * side, float(y) - south * side, float(self.photo.headings_deg[int(heading)])
 
 
-def retrieval_policy(scores: PoseScores) -> LevelScores:
+class LeafScores(Protocol):
+    """Scores of the leaves of an atlas for one photo, whatever they come from."""
+
+    @property
+    def atlas(self) -> Atlas:
+        """The atlas."""
+        ...
+
+    @property
+    def leaf_scores(self) -> Scores:
+        """(leaves of the tree,) float32; minus infinity where not covered."""
+        ...
+
+
+def retrieval_policy(scores: LeafScores) -> LevelScores:
     """Retrieval as a policy: leaves score, the levels above them do not."""
     tree = scores.atlas.tree
     return LevelScores(tree, {tree.depth: scores.leaf_scores})
 
 
-def bottom_up_policy(scores: PoseScores) -> BottomUp:
+def bottom_up_policy(scores: LeafScores) -> BottomUp:
     """Retrieval as a policy whose inner nodes gather what their leaves know."""
     return BottomUp(scores.atlas.tree, scores.leaf_scores)
 

@@ -128,6 +128,21 @@ class Posterior:
             )
         return Posterior.from_scores(self.tree, scores)
 
+    def restricted(self, leaves: NDArray[np.bool_], name: str) -> Posterior:
+        """The posterior once it is known that the place is in one of some leaves.
+
+        Args:
+            leaves: (leaves,) whether it may be in each.
+            name: What to call the area that they make up, for messages.
+
+        Raises:
+            TiercelError: The map covers none of them.
+        """
+        scores = np.where(leaves, self.log_probability, np.float32(-np.inf))
+        if not np.isfinite(scores).any():
+            raise nothing_within(name)
+        return Posterior.from_scores(self.tree, scores)
+
     def marginal(self, level: int) -> Numbers:
         """Probabilities of the cells of a level: what their leaves hold together.
 
@@ -204,6 +219,14 @@ class Posterior:
 
     def _disc(self, around: tuple[float, float] | None) -> Disc:
         return Disc(self.tree, self.probability, around or self.centre)
+
+
+def nothing_within(name: str) -> TiercelError:
+    """What to say of an area that holds nothing of the map."""
+    return TiercelError(
+        f"The area {name} holds no cell of the map; check that it lies on the map "
+        "(LAT,LON,METRES, but longitude before latitude in GeoJSON), or make it larger."
+    )
 
 
 def _log_normal_shares(edges: Numbers) -> Numbers:

@@ -89,7 +89,8 @@ def cut_photos(
     more or less straight, and nobody knows how straight: their strips are laid out as if it had been level.
 
     Args:
-        panoramas: (n, rows, columns, 3); rows beyond those of a strip, as many above as below, are spare.
+        panoramas: (n, rows, columns, 3), or 4 with what they saw (above 127) in the last; rows beyond those of a strip,
+            as many above as below, are spare.
         bins: All of them for whole panoramas; fewer for photos under the mask of a pinhole camera.
         stage: Its range of fields of view.
         config: Sizes.
@@ -115,6 +116,9 @@ def cut_photos(
         mask[..., 0] = np.where([one for one, _ in seen], 255, 0)
         tilt = rng.normal(0.0, np.radians(stage.tilt), (count, 2))
         pixels = _tilted(pixels, np.array([middle for _, middle in seen]), tilt, tangent, config)
+    if pixels.shape[3] > 3:
+        mask[pixels[..., 3] <= 127] = 0
+        pixels = pixels[..., :3]
     return Photos(np.concatenate([pixels * (mask > 0), mask], 3), start, around)
 
 
@@ -124,14 +128,14 @@ def _tilted(
     """What strips of photos hold whose cameras were tilted: the inverse of `tiercel.models.strips`.
 
     Args:
-        pixels: (n, rows and spare rows, columns and one azimuth bin on each side, 3) of level panoramas.
+        pixels: (n, rows and spare rows, columns and one azimuth bin on each side, channels) of level panoramas.
         middle: (n,) columns from the left edge of the strip to the photo's centre.
         tilt: (n, 2) pitch upwards and roll clockwise, radians.
         tangent: (rows,) tangents of elevation of the strip's rows.
         config: Sizes.
 
     Returns:
-        (n, rows, columns, 3).
+        (n, rows, columns, channels).
     """
     height, width, rows = pixels.shape[1], pixels.shape[2] - 2 * config.columns_per_heading, len(tangent)
     per_column, per_row = 2 * np.pi / config.strip_columns, 2 * config.vertical_tangent / rows

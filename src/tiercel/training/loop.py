@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tiercel.errors import TiercelError
+from tiercel.models.config import ModelConfig
 from tiercel.models.model import Model, bundled_folder, load_model, save_model
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
 from tiercel.training.card import model_card
 from tiercel.training.cities import TrainingCity, describe, prepare_cities
+from tiercel.training.contrastive import ContrastiveLoss, PairBatches, steps_per_epoch
+from tiercel.training.dataset_pairs import open_pair_sources
 from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos, in_steps, open_photos
 from tiercel.training.losses import loss_for
 from tiercel.training.muon import Muon
+from tiercel.training.pairs import CityPairs, PairSource
 from tiercel.training.recipe import Recipe, Stage
 from tiercel.training.splits import seeds
 
@@ -37,7 +42,7 @@ VALIDATION_BATCHES = 8
 STATE = "state.pt"
 BEST = "best.pt"
 WEIGHTS = "model.safetensors"
-LENT = {"photo.": ("match.photo.",), "retrieval.encoder.": ("match.", "zoom.encoder.")}
+LENT = {"photo.": ("match.photo.",), "retrieval.encoder.": ("match.", "zoom.encoder.", "embedding.encoder.")}
 """Retrieval's encoders, and the other heads' that may start from them."""
 
 
@@ -79,7 +84,9 @@ def train(
             raise TiercelError(
                 f"{folder / one.name} holds an unfinished run: give --resume to go on, or another folder."
             )
-    if recipe.data:
+    if recipe.data and any("embedding" in one.heads for one in wanted):
+        prepared = Prepared(*open_pair_sources(recipe))
+    elif recipe.data:
         prepared = Prepared(*open_photos(recipe, state.process_index, state.num_processes))
     else:
         with state.main_process_first():
@@ -103,10 +110,10 @@ def _done(folder: Path, stage: Stage) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Cities to train on, and other cities to watch progress on; or photos of a data set in their place."""
+    """Cities to train on, and other cities to watch progress on; or photos or pairs of a data set in their place."""
 
-    train: list[TrainingCity] | ZoomPhotos
-    validation: list[TrainingCity] | ZoomPhotos
+    train: list[TrainingCity] | ZoomPhotos | PairSource
+    validation: list[TrainingCity] | ZoomPhotos | PairSource
 
 
 def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
@@ -124,7 +131,7 @@ def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
     return Prepared(ready[: len(train_seeds)], ready[len(train_seeds) :])
 
 
-Batches = RetrievalBatches | MatchBatches | DecoderBatches
+Batches = RetrievalBatches | MatchBatches | DecoderBatches | PairBatches
 
 
 class Steps(Dataset[Batch]):
@@ -169,40 +176,36 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         cities: Rendered cities, or the photos of a data set.
         report: Told a line now and then.
     """
-    from accelerate import Accelerator
-
     _check_fed(recipe, stage)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    validate_every = recipe.validate_every
-    if isinstance(cities.train, ZoomPhotos):
-        stage = in_steps(stage, cities.train)
-        validate_every = stage.validate_epochs * cities.train.steps(stage) or validate_every
-    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
+    accelerator = _accelerator(recipe, stage)
     config = dataclasses.replace(recipe.model, heads=stage.heads)
+    cities = _in_pairs(cities, config)
+    stage, validate_every = _in_steps(recipe, stage, cities, accelerator.num_processes)
     model = Model(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss_module = loss_for(model, stage)
     frozen = [model.get_submodule(name).requires_grad_(False) for name in stage.frozen]
     learning = [parameter for parameter in loss_module.parameters() if parameter.requires_grad]
-    first, kept = _restore(folder / STATE, loss_module)
+    kept = _restore(folder / STATE, loss_module)
+    first = int(kept["step"]) if kept else 0
     optimiser = optimiser_for(stage, learning, first - 1)
-    if kept is not None:
-        optimiser.load_state_dict(kept)
+    if kept:
+        optimiser.load_state_dict(kept["optimiser"])
     if stage.start_from and not first:
         source = bundled_folder() if stage.start_from == "bundled" else folder.parent / stage.start_from
         take_over(model, source / WEIGHTS, stage.start_parts)
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
     kind: Any = loss_module.batches
     batches: Batches = kind(cities.train, stage, config)
-    steps = Steps(batches, recipe.seed, range(first, stage.steps), accelerator.process_index)
-    loader = DataLoader(
-        steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=4 if recipe.workers else None
-    )
+    if isinstance(batches, PairBatches):
+        batches.run_in(recipe.seed, accelerator.process_index, accelerator.num_processes)
+        batches.restore(kept["pairs"] if kept else None)
     watch: Batches = kind(cities.validation, stage, config, augment=False)
     log = Log(folder / "log.csv" if accelerator.is_main_process else None, first, recipe.tensorboard)
     waiting, last = 0.0, time.perf_counter()
     best = _best(folder / BEST)
-    for step, batch in _timed(loader, first):
+    for step, batch in _steps(batches, loss_module, recipe, stage, first, accelerator):
         waiting += batch[1]
         if step == stage.muon_from and step > 0:
             optimiser = optimiser_for(stage, learning, step)
@@ -232,12 +235,15 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
             if isinstance(loss_module, DecoderLoss) and isinstance(cities.validation, ZoomPhotos):
                 with accelerator.autocast():
                     values |= loss_module.measure(cities.validation)
+            if isinstance(loss_module, ContrastiveLoss) and isinstance(watch, PairBatches):
+                with accelerator.autocast():
+                    values |= loss_module.measure(watch)
             report(f"{stage.name} {done}/{stage.steps} validation: {log.write_validation(done, values)}")
             if stage.keep_best and accelerator.is_main_process:
                 best = _keep_better(folder / BEST, model, _named(values, stage), best)
             last = time.perf_counter()
         if done % recipe.save_every == 0 and accelerator.is_main_process:
-            _save(folder / STATE, loss_module, optimiser, done)
+            _save(folder / STATE, loss_module, optimiser, done, batches)
     if accelerator.is_main_process:
         if best is not None:
             model.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location="cpu")["model"])
@@ -245,6 +251,54 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         (folder / STATE).unlink(missing_ok=True)
         (folder / BEST).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
+
+
+def _accelerator(recipe: Recipe, stage: Stage) -> Accelerator:
+    """What spreads a stage over its devices."""
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    # A backbone may have parts, such as its own pooling, that an embedding does not use.
+    unused = DistributedDataParallelKwargs(find_unused_parameters="embedding" in stage.heads)
+    return Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
+
+
+def _in_pairs(data: Prepared, config: ModelConfig) -> Prepared:
+    """Cities as pairs of photos and tiles, where that is what the model embeds."""
+    if config.embedding is None:
+        return data
+    found = [
+        CityPairs(part, config) if isinstance(part, list) and part else part for part in (data.train, data.validation)
+    ]
+    return Prepared(*found)
+
+
+def _in_steps(recipe: Recipe, stage: Stage, data: Prepared, processes: int) -> tuple[Stage, int]:
+    """The stage with its epochs counted in steps, and the steps between validations."""
+    if isinstance(data.train, ZoomPhotos):
+        stage = in_steps(stage, data.train)
+        return stage, stage.validate_epochs * data.train.steps(stage) or recipe.validate_every
+    if not isinstance(data.train, list):
+        steps = steps_per_epoch(stage, data.train, processes)
+        return dataclasses.replace(stage, steps=stage.epochs * steps or stage.steps), (
+            stage.validate_epochs * steps or recipe.validate_every
+        )
+    return stage, recipe.validate_every
+
+
+def _steps(
+    batches: Batches, loss_module: nn.Module, recipe: Recipe, stage: Stage, first: int, accelerator: Accelerator
+) -> Iterator[tuple[int, tuple[Batch, float]]]:
+    """Steps with their batches and the seconds that were spent waiting for each."""
+    while first < stage.steps:
+        until = stage.steps
+        if isinstance(batches, PairBatches) and isinstance(loss_module, ContrastiveLoss):
+            with accelerator.autocast():
+                until = batches.begin(first, partial(loss_module.encode, batches))
+        steps = Steps(batches, recipe.seed, range(first, until), accelerator.process_index)
+        ahead = 4 if recipe.workers else None
+        loader = DataLoader(steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=ahead)
+        yield from _timed(loader, first)
+        first = until
 
 
 def _timed(loader: DataLoader[Batch], first: int) -> Iterator[tuple[int, tuple[Batch, float]]]:
@@ -263,19 +317,22 @@ def _to(batch: Batch, device: torch.device) -> Batch:
     return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
-def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, batches: Batches) -> None:
+    state = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+    if isinstance(batches, PairBatches):
+        state["pairs"] = batches.state()
     temporary = path.with_suffix(".partial")
-    torch.save({"module": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, temporary)
+    torch.save(state, temporary)
     temporary.replace(path)
 
 
-def _restore(path: Path, module: nn.Module) -> tuple[int, dict[str, Any] | None]:
-    """Load the last checkpoint; the step to go on with and the state of the optimiser, 0 and None without one."""
+def _restore(path: Path, module: nn.Module) -> dict[str, Any] | None:
+    """Load the last checkpoint; None without one. It also holds the step to go on with and the optimiser's state."""
     if not path.exists():
-        return 0, None
+        return None
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     module.load_state_dict(state["module"])
-    return int(state["step"]), state["optimiser"]
+    return state
 
 
 def _check_fed(recipe: Recipe, stage: Stage) -> None:
@@ -284,7 +341,7 @@ def _check_fed(recipe: Recipe, stage: Stage) -> None:
     Raises:
         TiercelError: it is not.
     """
-    if ("decoder" in stage.heads) == bool(recipe.data):
+    if "embedding" in stage.heads or ("decoder" in stage.heads) == bool(recipe.data):
         return
     wanted = "data: FOLDER of photos and a map" if not recipe.data else "cities, and no data"
     raise TiercelError(f"stage '{stage.name}' with heads {list(stage.heads)} needs {wanted}: mend the recipe.")

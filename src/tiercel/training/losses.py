@@ -17,6 +17,7 @@ from tiercel.models.retrieval import FEATURES, RetrievalHead, pose_scores
 from tiercel.models.zoom import ZoomHead
 from tiercel.sim.landcover import BUILDINGS, CLASSES
 from tiercel.training.batches import Batch, MatchBatches, RetrievalBatches
+from tiercel.training.contrastive import ContrastiveLoss
 from tiercel.training.decoder import DecoderLoss
 from tiercel.training.recipe import Stage
 
@@ -394,7 +395,7 @@ class MatchLoss(nn.Module):
         return map_loss + photo_loss, {"named_on_map": on_map, "named_in_photo": in_photo}
 
 
-def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss | DecoderLoss:
+def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss | ContrastiveLoss | DecoderLoss:
     """The loss of a stage.
 
     Raises:
@@ -404,6 +405,8 @@ def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss | DecoderL
         return DecoderLoss(model, stage)
     if set(stage.heads) == {"match"}:
         return MatchLoss(model, stage)
+    if set(stage.heads) == {"embedding"}:
+        return ContrastiveLoss(model, stage)
     if stage.zoom_objective not in OBJECTIVES:
         raise TiercelError(
             f"stage '{stage.name}' has the zoom objective '{stage.zoom_objective}': "
@@ -418,5 +421,5 @@ def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss | DecoderL
         return RetrievalLoss(model, stage)
     raise TiercelError(
         f"stage '{stage.name}' has heads {list(stage.heads)}: "
-        "a stage trains [match], [retrieval], [zoom], [retrieval, zoom] or [decoder]."
+        "a stage trains [match], [retrieval], [zoom], [retrieval, zoom], [embedding] or [decoder]."
     )

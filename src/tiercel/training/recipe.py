@@ -40,9 +40,10 @@ class Stage:
 
     Attributes:
         name: Its folder.
-        heads: ``[retrieval]``, ``[zoom]``, both (they share a photo encoder), ``[match]``, or ``[decoder]``.
+        heads: ``[retrieval]``, ``[zoom]``, both (they share a photo encoder), ``[match]``, ``[embedding]``, or
+            ``[decoder]``.
         steps: Optimiser steps.
-        epochs: Passes over the photos, instead of `steps` (decoder).
+        epochs: Passes over the photos, instead of `steps` (embedding and decoder).
         start_from: Stage, trained before, whose weights this one starts from: the same head's, or its encoders' if
             this one's head is another; or ``bundled`` for the weights that come with tiercel.
         start_parts: Parts of those weights to start from, such as ``[photo, retrieval.encoder]``; all if left out.
@@ -52,7 +53,7 @@ class Stage:
         photos_per_crop: Photos in each crop.
         negatives_per_crop: Further positions in each crop (retrieval).
         squares_per_crop: Zoom squares of the finest level encoded for each crop.
-        wrong_headings: Wrong headings that compete with the right one for each photo (match).
+        wrong_headings: Wrong headings that compete with the right one for each photo (match and embedding).
         panoramas: Share of steps with panoramas; the others have photos of `field_of_view` degrees.
         panoramas_until: Before this step there are only panoramas, which are easier to learn from.
         augmented: Share of pictures whose colours are varied.
@@ -74,14 +75,26 @@ class Stage:
             level), ``reject`` (the right child or "not in this square", for all squares) or ``tree`` (the right path
             among all paths of the batch by their summed scores, its beginnings too).
         land_cover_loss: Weight of naming what lies where, from the map and from the photo (retrieval and match).
+        pairs_per_batch: Pairs of a photo and a tile in a batch of each process (embedding).
+        pairs_per_epoch: Pairs that one pass takes, drawn anew for each; 0 for all there are (embedding).
+        sampling: Which pairs meet in a batch: ``random``; ``gps``, neighbours on the ground; or ``dynamic``, those in
+            the first epochs and then neighbours by their embeddings, as Sample4Geo has it (embedding).
+        gps_epochs: How many epochs these first ones are (embedding, dynamic).
+        refresh_epochs: Epochs after which all embeddings are computed and neighbours looked for anew (dynamic).
+        neighbours_pool: Nearest neighbours of a pair that may join it in a batch (embedding).
+        neighbours_chosen: How many of them do: half of them the nearest, half drawn from the others (embedding).
+        tile_scales: Cells of how many times the leaf's side tiles are cut around, with as much more ground (embedding).
+        unknown_headings: Share of photos whose heading nobody knows; their strips begin anywhere (embedding).
         photos_per_batch: Photos in a batch of each process (decoder).
         photos_per_place: How many of them are taken from one and the same of the last squares looked at, as far as it
             has so many; they share its encodings, and those of all squares around it (decoder).
         pretrained: Start from the weights that the encoder's makers published; ``compact`` has none (decoder).
         unfrozen_blocks: Last blocks of the encoder that are trained, with its final norm; -1 for all of it (decoder).
-        label_smoothing: Share of the target that is spread over all children (decoder).
-        validate_epochs: Passes over the photos between validations, instead of the recipe's steps (decoder).
-        keep_best: Validation value whose best weights are kept, such as ``r1_40m``; else the last (decoder).
+        label_smoothing: Share of the target that is spread over all children or tiles (decoder and embedding).
+        validate_epochs: Passes over the photos between validations, instead of the recipe's steps (decoder and
+            embedding).
+        keep_best: Validation value whose best weights are kept, such as ``r1_40m`` or ``r1``; else the last (decoder
+            and embedding).
     """
 
     name: str
@@ -114,6 +127,15 @@ class Stage:
     zoom_loss: float = 0.3
     zoom_objective: str = "branches"
     land_cover_loss: float = 0.0
+    pairs_per_batch: int = 64
+    pairs_per_epoch: int = 0
+    sampling: str = "dynamic"
+    gps_epochs: int = 4
+    refresh_epochs: int = 4
+    neighbours_pool: int = 128
+    neighbours_chosen: int = 64
+    tile_scales: tuple[float, ...] = (1.0,)
+    unknown_headings: float = 0.5
     photos_per_batch: int = 64
     photos_per_place: int = 1
     pretrained: bool = True
@@ -139,7 +161,11 @@ class Recipe:
     Attributes:
         model: Sizes of the model.
         cities: What it is fed.
-        data: Folder of photos and a map in the published layout, which feeds it instead (decoder).
+        data: Folder that feeds it instead: photos and a map in the published layout (decoder), or photos and tiles in
+            any layout that `tiercel.datasets.pairs.open_pairs` knows (embedding).
+        layout: Which of these it is; recognised if left out.
+        area: Its protocol, ``same`` or ``cross`` (VIGOR).
+        labels: ``original`` or ``corrected`` (VIGOR).
         stages: The optimisations.
         seed: Seed of weights and batches.
         precision: ``bf16`` or ``no`` (fp32).
@@ -153,6 +179,9 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     cities: Cities = field(default_factory=Cities)
     data: str = ""
+    layout: str = ""
+    area: str = "same"
+    labels: str = "original"
     stages: tuple[Stage, ...] = ()
     seed: int = 0
     precision: str = "bf16"

@@ -55,7 +55,7 @@ def contact_sheet(fates: Sequence[Fate], splits: dict[str, str], title: str) -> 
     heights = [_section_height(min(len(members), most)) for _, members, most in groups]
     width = 2 * _EDGE + _COLUMNS * _CELL + (_COLUMNS - 1) * _GAP
     sheet = Image.new("RGB", (width, 2 * _EDGE + 44 + sum(heights)), PAPER)
-    _write(sheet, (_EDGE, _EDGE - 6), title, 24, INK)
+    write(sheet, (_EDGE, _EDGE - 6), title, 24, INK)
     top = _EDGE + 44
     for (name, members, most), height in zip(groups, heights, strict=True):
         _section(sheet, top, name, members, most, splits)
@@ -112,15 +112,15 @@ def _section(
 ) -> None:
     shown = [members[index * len(members) // min(len(members), most)] for index in range(min(len(members), most))]
     some = f" ({len(shown)} of them shown)" if len(shown) < len(members) else ""
-    _write(sheet, (_EDGE, top + 8), f"{name}: {len(members):,}{some}", 18, TRAIN if name == "kept" else DROPPED)
+    write(sheet, (_EDGE, top + 8), f"{name}: {len(members):,}{some}", 18, TRAIN if name == "kept" else DROPPED)
     for index, fate in enumerate(shown):
         row, column = divmod(index, _COLUMNS)
         at = (_EDGE + column * (_CELL + _GAP), top + 40 + row * (_PICTURE + 44 + _GAP))
         sheet.paste(_thumbnail(fate.listed.file), at)
         label = fate.image_id if fate.kept else fate.listed.name.rpartition("/")[2]
-        _write(sheet, (at[0], at[1] + _PICTURE + 4), _shortened(label, 13, _CELL), 13, INK)
+        write(sheet, (at[0], at[1] + _PICTURE + 4), shortened(label, 13, _CELL), 13, INK)
         under = _numbers(fate, splits) if fate.kept else _why(fate)
-        _write(sheet, (at[0], at[1] + _PICTURE + 21), _shortened(under, 12, _CELL), 12, MUTED)
+        write(sheet, (at[0], at[1] + _PICTURE + 21), shortened(under, 12, _CELL), 12, MUTED)
 
 
 def _numbers(fate: Fate, splits: dict[str, str]) -> str:
@@ -204,39 +204,41 @@ def _framed(picture: Image.Image, places: Sequence[tuple[float, float, str]], si
     """The map with a title, a legend and a scale bar."""
     sheet = Image.new("RGB", (_MAP + 2 * _EDGE, _MAP + 2 * _EDGE + 92), PAPER)
     sheet.paste(picture, (_EDGE, _EDGE + 44))
-    _write(sheet, (_EDGE, _EDGE - 4), title, 24, INK)
+    write(sheet, (_EDGE, _EDGE - 4), title, 24, INK)
     counts = Counter(split for _, _, split in places)
     draw = ImageDraw.Draw(sheet)
     left, middle = _EDGE, _MAP + 2 * _EDGE + 62
     for split in [split for split in reversed(STATES) if counts[split]]:
         _dot(draw, (left + 8, middle), 7, split)
         text = f"{STATES[split][0]}: {counts[split]:,}"
-        _write(sheet, (left + 24, middle - 11), text, 18, INK)
-        left += 60 + int(_font(18).getlength(text))
+        write(sheet, (left + 24, middle - 11), text, 18, INK)
+        left += 60 + int(font(18).getlength(text))
     length = 10 ** math.floor(math.log10(side / 4))
     length *= max(step for step in (1, 2, 5) if length * step <= side / 4)
     pixels = length / side * _MAP
     right = _EDGE + _MAP
     draw.line((right - pixels, middle + 8, right, middle + 8), fill=INK, width=4)
     words = f"{length:g} m" if length < 1000 else f"{length / 1000:g} km"
-    _write(sheet, (right - pixels / 2 - _font(16).getlength(words) / 2, middle - 16), words, 16, INK)
+    write(sheet, (right - pixels / 2 - font(16).getlength(words) / 2, middle - 16), words, 16, INK)
     return sheet
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all words, at a size in pixels."""
     return ImageFont.load_default(size)
 
 
-def _write(image: Image.Image, at: tuple[float, float], words: str, size: int, colour: Colour) -> None:
+def write(image: Image.Image, at: tuple[float, float], words: str, size: int, colour: Colour) -> None:
+    """Writes words into a picture, their upper left corner at a place; letters that the font lacks become "?"."""
     plain = "".join(letter if letter < "\x7f" or letter in "°·±" else "?" for letter in words)
-    ImageDraw.Draw(image).text(at, plain, fill=colour, font=_font(size))
+    ImageDraw.Draw(image).text(at, plain, fill=colour, font=font(size))
 
 
-def _shortened(words: str, size: int, width: float) -> str:
+def shortened(words: str, size: int, width: float) -> str:
     """The words cut to a width, with dots where they were cut."""
-    font = _font(size)
-    if font.getlength(words) <= width:
+    letters = font(size)
+    if letters.getlength(words) <= width:
         return words
-    while words and font.getlength(words + "...") > width:
+    while words and letters.getlength(words + "...") > width:
         words = words[:-1]
     return words + "..."

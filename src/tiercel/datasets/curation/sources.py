@@ -109,11 +109,14 @@ def moment(text: str) -> float | None:
     return number / 1000 if abs(number) > _MILLISECONDS else number
 
 
-def _of_folder(folder: Path) -> list[Listed]:
+def photos_below(folder: Path) -> list[Path]:
+    """The photos of a folder and of all folders in it, in the order of their paths; hidden ones are passed over."""
     files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    names = ((path, path.relative_to(folder)) for path in files)
-    shown = ((path, name) for path, name in names if not any(part.startswith(".") for part in name.parts))
-    return [Listed(path, name.as_posix()) for path, name in sorted(shown)]
+    return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def _of_folder(folder: Path) -> list[Listed]:
+    return [Listed(path, path.relative_to(folder).as_posix()) for path in photos_below(folder)]
 
 
 def _of_table(table: Path, folder: Path) -> list[Listed]:
