@@ -368,7 +368,7 @@ class MatchAnalysis(Analysis):
     @cached_property
     def first(self) -> Posterior:
         """Every position and heading of the map, and the prior."""
-        return self._with_prior(self.match_everywhere)
+        return self._informed(self.match_everywhere)
 
     @property
     def final(self) -> Posterior:
@@ -409,12 +409,12 @@ class TogetherAnalysis(Analysis):
     @cached_property
     def first(self) -> Posterior:
         """The first stage, position by position, and the prior."""
-        return self._with_prior(self._at_leaves([part.at_positions for part in self.parts]))
+        return self._informed(self._at_leaves([part.at_positions for part in self.parts]))
 
     @cached_property
     def final(self) -> Posterior:
         """The first stage and the match of all photos, position by position, and the prior."""
-        return self._with_prior(self._at_leaves([part.judged_at_positions(self.first) for part in self.parts]))
+        return self._informed(self._at_leaves([part.judged_at_positions(self.first) for part in self.parts]))
 
     @cached_property
     def matches(self) -> Matches:
