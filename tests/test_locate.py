@@ -9,10 +9,11 @@ from tests.search.town import NORTH, SIDE, WEST, Town, planted, prepared, town_m
 from tiercel.atlas import Atlas
 from tiercel.errors import TiercelError
 from tiercel.geo import Square
-from tiercel.locate import Analysis, Locator, Prior
+from tiercel.locate import Analysis, Locator, MatchAnalysis, Prior, TogetherAnalysis
 from tiercel.models import Model, RegionFit, save_model
 from tiercel.photos import Photo
 from tiercel.search.disc import KNOTS
+from tiercel.search.policy import log_sum_exp
 
 X, Y, HEADING = WEST + 145.0, NORTH - 207.0, 303.75
 
@@ -189,6 +190,109 @@ def test_any_photo_has_a_fix_inside_the_map(locator, panorama, heading) -> None:
     assert WEST - 16 <= fix.x <= WEST + SIDE + 16 and NORTH - SIDE - 16 <= fix.y <= NORTH + 16
     if heading is not None:
         assert fix.heading == pytest.approx(heading, abs=1e-3)
+
+
+def at_the_spot(locator, *headings: float, loud=0.003) -> list[Analysis]:
+    return [analysis(locator, loud=loud, heading=heading) for heading in headings]
+
+
+def test_the_match_alone_says_where_and_which_way(locator, atlas) -> None:
+    found = analysis(locator, loud=0.003)
+    best = found.matches_everywhere
+    assert (best.x[0], best.y[0]) == pytest.approx((X, Y), abs=2.0)
+    assert abs((best.heading[0] - HEADING + 180) % 360 - 180) < 4
+    fix = locator.fix(MatchAnalysis(locator, [found.photo]), "photo")
+    assert (fix.x, fix.y, fix.heading) == pytest.approx((best.x[0], best.y[0], best.heading[0] + locator.convergence))
+    assert np.nansum(fix.heat) == pytest.approx(1, abs=1e-4)
+    elsewhere = Prior(*(float(v) for v in atlas.frame.to_wgs84(WEST + 400, NORTH - 90)), 20.0)
+    quiet = dataclasses.replace(found.photo, polar=0.01 * found.photo.polar)
+    moved = MatchAnalysis(locator, [quiet], elsewhere).final.centre
+    assert np.hypot(moved[0] - WEST - 400, moved[1] - NORTH + 90) < 60
+
+
+def test_a_model_of_nothing_but_the_match_locates() -> None:
+    model, atlas = prepared(heads=("match",))
+    locator = Locator(atlas, model)
+    assert isinstance(locator.analyse(pictures(None)[0]), MatchAnalysis)
+    for photos in (pictures(77.0), pictures(77.0, None)):
+        fix = locator.locate_together(photos)
+        assert fix.heading == pytest.approx(77.0, abs=1e-3) and fix.tree.root.contains(fix.x, fix.y)
+
+
+def test_photos_that_may_look_any_way_add_up_position_by_position(locator, atlas) -> None:
+    """Where all is swept it is a product over photos of sums over headings, summed over the positions of a leaf."""
+    parts = at_the_spot(locator, HEADING, HEADING + 90.0)
+    found = TogetherAnalysis(locator, parts)
+    sums = 0.0
+    for part in parts:
+        leaves, scores = part.swept
+        order = np.argsort(leaves)
+        assert np.array_equal(leaves[order], atlas.leaf_index)
+        poses = part.poses.poses.astype(np.float64)
+        within = poses - part.poses.leaf_scores[atlas.leaf_index][:, None, None]
+        first = part.first.log_probability[atlas.leaf_index][:, None, None] + within
+        weights = part.calibration
+        both = weights.first_weight * first + weights.match_weight * scores[order]
+        sums = sums + log_sum_exp(both)
+    total = np.exp(sums - sums.max()).sum(1)
+    assert found.final.probability[atlas.leaf_index] == pytest.approx(total / total.sum(), abs=1e-5)
+    assert found.final.best == int(atlas.tree.flat(2, *atlas.tree.cell_at(X, Y, 2)))
+    ahead = [np.diff(np.sort(one.final.log_probability)[-2:])[0] for one in (found, *parts)]
+    assert ahead[0] > max(ahead[1:])
+
+
+def test_a_fix_of_photos_from_one_spot(locator) -> None:
+    found = TogetherAnalysis(locator, at_the_spot(locator, HEADING, HEADING + 90.0))
+    fix = locator.fix(found, "a.jpg")
+    assert (fix.x, fix.y) == pytest.approx((X, Y), abs=2.0)
+    assert abs((fix.heading - HEADING + 180) % 360 - 180) < 4
+    assert found.kind == "panorama" and fix.radius_50_m <= fix.radius_90_m  # two right angles seen
+    turned = locator.fix(TogetherAnalysis(locator, found.parts[::-1]), "b.jpg")
+    assert abs((turned.heading - HEADING - 90.0 + 180) % 360 - 180) < 4
+
+
+def test_a_prior_is_counted_once_for_photos_from_one_spot(locator, atlas) -> None:
+    where = Prior(*(float(v) for v in atlas.frame.to_wgs84(X, Y)), 60.0)
+    parts = at_the_spot(locator, HEADING, HEADING + 90.0, loud=0.001)
+    free, near = TogetherAnalysis(locator, parts), TogetherAnalysis(locator, parts, where)
+    expected = free.first.with_prior(X, Y, 60.0).probability
+    assert near.first.probability == pytest.approx(expected, abs=1e-6)
+    assert near.final.radius(0.9, (X, Y)) <= free.final.radius(0.9, (X, Y))
+
+
+def pictures(*headings: float | None) -> list[Photo]:
+    return [
+        Photo.from_array(photo_of_scene(0, 75.0), panorama=False, field_of_view=75.0, heading=heading, name=f"{index}")
+        for index, heading in enumerate(headings)
+    ]
+
+
+def test_photos_are_located_together_with_what_is_known_of_their_headings(locator) -> None:
+    assert isinstance(locator.analyse_together(pictures(None, None)), TogetherAnalysis)
+    assert len(locator.analyse_together(pictures(None, 10.0, 100.0)).photos) == 2  # those that know north are as one
+    assert len(locator.analyse_together(pictures(None, None, None), [90.0, 180.0]).photos) == 1
+    fix = locator.locate_together(pictures(None, 100.0), [90.0])
+    assert fix.heading == pytest.approx(10.0, abs=1e-3) and len(fix.together) == 1
+    panorama = Photo.from_array(panorama_of_scene(0), panorama=True, field_of_view=360.0)
+    mixed = locator.locate_together([panorama, *pictures(None, 200.0)])
+    assert WEST - 16 <= mixed.x <= WEST + SIDE + 16 and mixed.to_json()["together"] == ["photo", "photo"]
+    alone = pictures(33.0)[0]
+    one, same = locator.locate_together([alone]), locator.locate(alone)
+    assert one.to_json() == same.to_json() and "together" not in one.to_json()
+    with pytest.raises(TiercelError, match="2 photos need 1 turns"):
+        locator.locate_together(pictures(None, None), [90.0, 180.0])
+
+
+def test_headings_of_photos_together_are_from_true_north(locator) -> None:
+    locator.__dict__["convergence"] = 7.0
+    found = locator.analyse_together(pictures(50.0, 140.0))
+    assert found.photos[0].headings_deg == pytest.approx([43.0], abs=1e-3)
+
+
+def test_a_photo_that_cannot_be_read_leaves_no_answer(locator, tmp_path) -> None:
+    (tmp_path / "notes.jpg").write_text("no photo")
+    with pytest.raises(TiercelError, match=r"notes\.jpg"):
+        locator.locate_together([pictures(None)[0], tmp_path / "notes.jpg"])
 
 
 def test_pictures_come_from_the_map_if_it_is_at_hand(atlas, model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,9 @@ from tiercel.search.gallery import GalleryRetriever, GalleryScores
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, zoom_policy
 from tiercel.search.policy import log_sum_exp
+from tiercel.search.together import encode_rig, rigs
+
+_Swept = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 RUNNERS_UP = 6
 """Candidates in a fix."""
@@ -61,17 +65,24 @@ class _SweptPoses(NamedTuple):
 
     Attributes:
         leaves: (K,) flat leaves that hold them.
-        row: (n,) for each pose its leaf's place among these.
+        position: (n,) for each pose its position's place among all P of each of these, leaf by leaf.
         first: (n,) log-probability by the first stage.
         match: (n,) score by the match.
-        rest: (K,) what the other poses of each leaf hold.
+        rest: (K, P) what the other poses at each position hold.
     """
 
     leaves: NDArray[np.int64]
-    row: NDArray[np.int64]
+    position: NDArray[np.int64]
     first: NDArray[np.float64]
     match: NDArray[np.float64]
     rest: NDArray[np.float64]
+
+    def held(self, first_weight: float, match_weight: float) -> NDArray[np.float64]:
+        """(K, P) what each position holds once what its poses hold together is divided among them by both judges."""
+        together = first_weight * self.first + match_weight * self.match
+        together += log_sum_exp(self.first) - log_sum_exp(together)
+        held = np.bincount(self.position, np.exp(together), self.rest.size).reshape(self.rest.shape)
+        return np.asarray(self.rest + held)
 
 
 class Analysis:
@@ -161,13 +172,31 @@ class Analysis:
         return answer
 
     @cached_property
-    def swept(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def match_everywhere(self) -> Posterior:
+        """The geometric match as a first stage of its own: every position and heading of the map, no prior."""
+        tree, scores = self.locator.atlas.tree, self.locator.matcher.everywhere(self.photos)
+        leaves = np.full(tree.count(tree.depth), -np.inf)
+        leaves[self.locator.atlas.leaf_index] = scores
+        return Posterior.from_scores(tree, leaves)
+
+    @cached_property
+    def matches_everywhere(self) -> Matches:
+        """The best poses in the leaves that are likeliest by the match alone, best first."""
+        leaves, _ = self.match_everywhere.top(self.calibration.candidates)
+        return self.locator.matcher.match_together(self.photos, leaves)
+
+    @cached_property
+    def swept(self) -> _Swept:
         """The geometric match of what matters: (K,) flat leaves, (K, positions, H) scores of their poses or NaN."""
+        return self._sweep(self.first)
+
+    def _sweep(self, likely: Posterior) -> _Swept:
+        """The geometric match at the headings that are likeliest in the leaves that are."""
         headings = self.poses.by_heading.astype(np.float64)
         share = np.exp(headings - log_sum_exp(headings)[:, None])
-        probability = self.first.probability[self.locator.atlas.leaf_index, None] * share
+        probability = likely.probability[self.locator.atlas.leaf_index, None] * share
         leaves, scores = self.locator.matcher.sweep(self.photo, probability, self.calibration.effort)
-        possible = np.isfinite(self.first.log_probability[leaves])
+        possible = np.isfinite(likely.log_probability[leaves])
         return leaves[possible], scores[possible]
 
     @cached_property
@@ -190,33 +219,54 @@ class Analysis:
         is added pose by pose, and summed out then.
         """
         swept = self._swept_poses
-        together = first_weight * swept.first + match_weight * swept.match
-        together += log_sum_exp(swept.first) - log_sum_exp(together)
-        held = swept.rest + np.bincount(swept.row, np.exp(together), len(swept.leaves))
         new = self.first.log_probability.astype(np.float64)
-        new[swept.leaves] = np.log(np.maximum(held, np.finfo(np.float64).tiny))
+        new[swept.leaves] = _log(swept.held(first_weight, match_weight).sum(1))
         return Posterior.from_scores(self.first.tree, new)
 
     @cached_property
     def _swept_poses(self) -> _SweptPoses:
-        leaves, scores = self.swept
-        poses = self.poses.poses[self.locator.atlas.rows(leaves)].astype(np.float64).reshape(len(leaves), -1)
-        poses += (self.first.log_probability[leaves] - log_sum_exp(poses))[:, None]
-        scores = scores.reshape(poses.shape)
+        return self._both_judges(self.swept)
+
+    def _both_judges(self, swept: _Swept) -> _SweptPoses:
+        leaves, scores = swept
+        poses = self.poses.poses[self.locator.atlas.rows(leaves)].astype(np.float64)
+        poses += (self.first.log_probability[leaves] - log_sum_exp(poses.reshape(len(leaves), -1)))[:, None, None]
         seen = ~np.isnan(scores)
-        rest = np.where(seen, 0.0, np.exp(poses)).sum(1)
-        return _SweptPoses(leaves, np.nonzero(seen)[0], poses[seen], scores[seen], rest)
+        rest = np.where(seen, 0.0, np.exp(poses)).sum(2)
+        return _SweptPoses(leaves, np.nonzero(seen.reshape(rest.size, -1))[0], poses[seen], scores[seen], rest)
+
+    @cached_property
+    def at_positions(self) -> NDArray[np.float64]:
+        """(stored leaves, positions) log-probability by the first stage."""
+        positions = log_sum_exp(self.poses.poses.astype(np.float64))
+        leaves = self.first.log_probability[self.locator.atlas.leaf_index]
+        return np.asarray(positions + (leaves - log_sum_exp(positions))[:, None])
+
+    def judged_at_positions(self, likely: Posterior) -> NDArray[np.float64]:
+        """As `at_positions`, once the match has judged the poses that matter in the leaves that are `likely`."""
+        swept = self._both_judges(self._sweep(likely))
+        held = swept.held(self.calibration.first_weight, self.calibration.match_weight)
+        judged = self.at_positions.copy()
+        judged[self.locator.atlas.rows(swept.leaves)] = _log(held)
+        return judged
+
+    @property
+    def photos(self) -> list[PhotoFeatures]:
+        """The photos that the match looks at, each of which may have looked any way."""
+        return [self.photo]
 
     @cached_property
     def matches(self) -> Matches:
         """The best poses in the likeliest leaves, best first."""
-        return self.locator.matcher.match(self.photo, self.final.top(self.calibration.candidates)[0])
+        return self.locator.matcher.match_together(self.photos, self.final.top(self.calibration.candidates)[0])
 
     @property
     def kind(self) -> str:
         """What is known of the photo, by which regions are calibrated: such as ``panorama`` or ``photo_north``."""
-        wide = self.photo.polar.shape[-1] >= WIDE_DEG / 360.0 * polar_columns(self.locator.model.config)
-        return ("panorama" if wide else "photo") + ("_north" if self.photo.heading_known else "")
+        seen = sum(int(photo.polar.any((0, 1)).sum()) for photo in self.photos)
+        wide = seen >= WIDE_DEG / 360.0 * polar_columns(self.locator.model.config)
+        north = any(photo.heading_known for photo in self.photos)
+        return ("panorama" if wide else "photo") + ("_north" if north else "")
 
     def region(self, method: str, *, calibrated: bool = True) -> Region:
         """The circles around a method's answer that hold the truth as often as they say.
@@ -265,6 +315,15 @@ class DecoderAnalysis(Analysis):
         return self.first
 
     @property
+    def at_positions(self) -> NDArray[np.float64]:
+        """(stored leaves, 1), since the network tells no positions in a leaf apart."""
+        return self.first.log_probability[self.locator.atlas.leaf_index, None].astype(np.float64)
+
+    def judged_at_positions(self, likely: Posterior) -> NDArray[np.float64]:
+        """Nothing comes behind it."""
+        return self.at_positions
+
+    @property
     def zoom_levels(self) -> int:
         """It makes every pick."""
         return self.locator.atlas.tree.depth
@@ -277,11 +336,121 @@ class DecoderAnalysis(Analysis):
     @cached_property
     def matches(self) -> Matches:
         """The centres of the likeliest leaves; the network says nothing about headings."""
+        return _centres(self.final, self.calibration.candidates)
+
+
+class MatchAnalysis(Analysis):
+    """What the geometric match says by itself, where the model has no other head.
+
+    Args:
+        locator: Holds the atlas and the model.
+        photos: The photos' features, each of which may have looked any way.
+        prior: What is known beforehand.
+        within: Likewise.
+    """
+
+    def __init__(
+        self,
+        locator: Locator,
+        photos: Sequence[PhotoFeatures],
+        prior: Prior | None = None,
+        within: Area | None = None,
+    ) -> None:
+        """Nothing is computed yet."""
+        super().__init__(locator, photos[0], prior, within)
+        self._photos = list(photos)
+
+    @property
+    def photos(self) -> list[PhotoFeatures]:
+        """The photos."""
+        return self._photos
+
+    @cached_property
+    def first(self) -> Posterior:
+        """Every position and heading of the map, and the prior."""
+        return self._informed(self.match_everywhere)
+
+    @property
+    def final(self) -> Posterior:
+        """Nothing comes behind it."""
+        return self.first
+
+
+class TogetherAnalysis(Analysis):
+    """What every method says about photos from one spot that may each have looked any way.
+
+    What is said about each photo is added position by position, as if they were independent. Photos from one spot share
+    their light, their season and the cars beside them.
+
+    Args:
+        locator: Holds the atlas and the model.
+        parts: The analyses of the photos, or of rigs of them, without a prior.
+        prior: What is known beforehand.
+        within: Likewise.
+    """
+
+    def __init__(
+        self, locator: Locator, parts: Sequence[Analysis], prior: Prior | None = None, within: Area | None = None
+    ) -> None:
+        """Nothing is computed yet."""
+        self.locator, self.parts, self.prior, self.within = locator, list(parts), prior, within
+        self.calibration = locator.model.config.calibration
+
+    @property
+    def photos(self) -> list[PhotoFeatures]:
+        """One for each rig."""
+        return [part.photo for part in self.parts]
+
+    @cached_property
+    def retrieval(self) -> Posterior:
+        """Retrieval alone, leaf by leaf."""
+        return self._at_leaves([part.retrieval.log_probability[self._stored, None] for part in self.parts])
+
+    @cached_property
+    def first(self) -> Posterior:
+        """The first stage, position by position, and the prior."""
+        return self._informed(self._at_leaves([part.at_positions for part in self.parts]))
+
+    @cached_property
+    def final(self) -> Posterior:
+        """The first stage and the match of all photos, position by position, and the prior."""
+        return self._informed(self._at_leaves([part.judged_at_positions(self.first) for part in self.parts]))
+
+    @cached_property
+    def matches(self) -> Matches:
+        """The best places for all photos in the likeliest leaves, with the heading of the first."""
+        if self.locator.model.match is None:
+            return _centres(self.final, self.calibration.candidates)
+        return super().matches
+
+    @property
+    def kind(self) -> str:
+        """As of one photo that sees what all of them see."""
+        return super().kind if self.locator.model.match is not None else "any"
+
+    @property
+    def _stored(self) -> NDArray[np.int64]:
+        return self.locator.atlas.leaf_index
+
+    def _at_leaves(self, parts: Sequence[NDArray[np.floating]]) -> Posterior:
+        """Log-probabilities (stored leaves, positions) added, with the positions of each leaf summed out."""
         tree = self.locator.atlas.tree
-        leaves, _ = self.final.top(self.calibration.candidates, apart=1)
-        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
-        score = self.final.log_probability[leaves].astype(np.float64)
-        return Matches(leaves, score, x, y, np.full(len(leaves), np.nan))
+        scores = np.full(tree.count(tree.depth), -np.inf)
+        scores[self._stored] = log_sum_exp(np.sum(parts, axis=0, dtype=np.float64))
+        return Posterior.from_scores(tree, scores)
+
+
+def _centres(answer: Posterior, count: int) -> Matches:
+    """The centres of the likeliest leaves that lie apart, without headings."""
+    tree = answer.tree
+    leaves, _ = answer.top(count, apart=1)
+    x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
+    return Matches(leaves, answer.log_probability[leaves].astype(np.float64), x, y, np.full(len(leaves), np.nan))
+
+
+def _log(held: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm, of nothing too."""
+    return np.log(np.maximum(held, np.finfo(np.float64).tiny))
 
 
 class EmbeddingAnalysis(Analysis):
@@ -327,6 +496,15 @@ class EmbeddingAnalysis(Analysis):
     def final(self) -> Posterior:
         """Nothing comes behind it."""
         return self.first
+
+    @property
+    def at_positions(self) -> NDArray[np.float64]:
+        """(stored leaves, 1), since positions in a leaf are told apart by the gallery alone."""
+        return self.first.log_probability[self.locator.atlas.leaf_index, None].astype(np.float64)
+
+    def judged_at_positions(self, likely: Posterior) -> NDArray[np.float64]:
+        """Nothing comes behind it."""
+        return self.at_positions
 
     @property
     def kind(self) -> str:
@@ -407,13 +585,43 @@ class Locator:
         """What every method says about a photo, whose heading is from true north; inside, they are from grid north."""
         if self.model.decoder is not None:
             return DecoderAnalysis(self, self.model.encode_tokens([photo])[0], prior, within)
-        if photo.heading is not None:
-            on_map = replace(photo.heading, value=(photo.heading.value - self.convergence) % 360.0)
-            photo = replace(photo, heading=on_map)
-        features = self.model.encode_photos([photo])[0]
-        if "embedding" in self.model.config.heads and "retrieval" not in self.model.config.heads:
-            return EmbeddingAnalysis(self, features, prior, within, wide=photo.field_of_view.value >= WIDE_DEG)
-        return Analysis(self, features, prior, within)
+        return self._analysis([photo], self.model.encode_photos([self._on_map(photo)]), prior, within)
+
+    def analyse_together(
+        self,
+        photos: Sequence[Photo],
+        turns: Sequence[float] | None = None,
+        prior: Prior | None = None,
+        within: Area | None = None,
+    ) -> Analysis:
+        """As `analyse`, for photos from one spot; see `locate_together`."""
+        found = rigs([self._on_map(photo) for photo in photos], turns)
+        if len(photos) == 1:
+            return self.analyse(photos[0], prior, within)
+        if self.model.decoder is not None:
+            return TogetherAnalysis(self, [self.analyse(photo) for photo in photos], prior, within)
+        return self._analysis(photos, [encode_rig(self.model, rig) for rig in found], prior, within)
+
+    def _analysis(
+        self, photos: Sequence[Photo], features: Sequence[PhotoFeatures], prior: Prior | None, within: Area | None
+    ) -> Analysis:
+        """The analysis that suits the model's heads, of photos from one spot that may each have looked any way."""
+        if self.model.match is not None and self.model.retrieval is None:
+            return MatchAnalysis(self, features, prior, within)
+        if self.model.embedding is not None and self.model.retrieval is None:
+            wide = sum(photo.field_of_view.value for photo in photos) >= WIDE_DEG
+            if len(features) == 1:
+                return EmbeddingAnalysis(self, features[0], prior, within, wide=wide)
+            return TogetherAnalysis(self, [EmbeddingAnalysis(self, one) for one in features], prior, within)
+        if len(features) == 1:
+            return Analysis(self, features[0], prior, within)
+        return TogetherAnalysis(self, [Analysis(self, photo) for photo in features], prior, within)
+
+    def _on_map(self, photo: Photo) -> Photo:
+        """The photo with its heading, if it is known, from grid north."""
+        if photo.heading is None:
+            return photo
+        return replace(photo, heading=replace(photo.heading, value=(photo.heading.value - self.convergence) % 360.0))
 
     def locate(self, photo: Photo | str | Path, prior: Prior | None = None, within: Area | None = None) -> Fix:
         """Where was this photo taken?
@@ -426,11 +634,41 @@ class Locator:
         Raises:
             TiercelError: The photo cannot be read, the prior is far off the map, or the area holds no cell of it.
         """
-        photo = photo if isinstance(photo, Photo) else Photo.open(photo)
-        fix = self.fix(self.analyse(photo, prior, within), str(photo.path or "photo"))
-        if photo.position is None:
+        return self.locate_together([photo], prior=prior, within=within)
+
+    def locate_together(
+        self,
+        photos: Sequence[Photo | str | Path],
+        turns: Sequence[float] | None = None,
+        prior: Prior | None = None,
+        within: Area | None = None,
+    ) -> Fix:
+        """Where were these photos taken, all from one spot?
+
+        Where photos know their headings, or the turns between them are told, they have to agree on how the whole was
+        turned; else each one's heading is found by itself.
+
+        Args:
+            photos: Photos, or their paths; panoramas and others may be mixed.
+            turns: Degrees clockwise from the first photo's centre to that of each other one, if they are known.
+            prior: A rough position, if it may be used.
+            within: An area in which the place is known to lie.
+
+        Returns:
+            The fix, with the heading of the first photo.
+
+        Raises:
+            TiercelError: A photo cannot be read, the turns do not fit the photos, the prior is far off the map, or the
+                area holds no cell of it.
+        """
+        opened = [photo if isinstance(photo, Photo) else Photo.open(photo) for photo in photos]
+        analysis = self.analyse_together(opened, turns, prior, within)
+        first, *others = [str(photo.path or "photo") for photo in opened]
+        fix = replace(self.fix(analysis, first), together=tuple(others))
+        position = next((photo.position for photo in opened if photo.position is not None), None)
+        if position is None:
             return fix
-        x, y = self.atlas.frame.from_wgs84(photo.position.latitude, photo.position.longitude)
+        x, y = self.atlas.frame.from_wgs84(position.latitude, position.longitude)
         # Far from the map its frame knows no distances.
         return replace(fix, gps=(float(x), float(y))) if fix.tree.root.contains(x, y) else fix
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from tiercel.models.config import EmbeddingConfig
 WIDTH = 9
 
 
-def embedding_model(fake_model, tile_m=20.0, **changes):
+def embedding_model(fake_model, tile_m=20.0, **changes) -> Any:
     """Leaves of 10 m, tiles of 20 m at half a metre a pixel or so."""
     sizes = EmbeddingConfig(width=WIDTH, tile_pixels=64, tile_m=tile_m)
     return fake_model(heads=("embedding",), embedding=sizes, **changes)
@@ -106,8 +108,8 @@ def test_more_blocks_than_one(fake_map, fake_model, tmp_path, monkeypatch) -> No
     assert len(np.unique(cut["cell"])) == len(cut["cell"])
 
 
-class Stops(Exception):
-    pass
+class Stops(Exception):  # noqa: N818
+    """Not a mistake."""
 
 
 def test_a_build_that_was_killed_goes_on(fake_map, fake_model, tmp_path, monkeypatch) -> None:
@@ -137,7 +139,7 @@ def test_another_plan_is_another_atlas(fake_map, fake_model, tmp_path) -> None:
     again = embedding_model(fake_model)
     build(fake_map(), again, tmp_path / "atlas", gallery=GalleryPlan())
     assert again.tiles == 0
-    with pytest.raises(TiercelError, match="is an atlas of another gallery; .*--overwrite"):
+    with pytest.raises(TiercelError, match=r"is an atlas of another gallery; .*--overwrite"):
         build(fake_map(), again, tmp_path / "atlas", gallery=GalleryPlan(stride=0.5))
     build(fake_map(), again, tmp_path / "atlas", gallery=GalleryPlan(stride=0.5), overwrite=True)
     assert again.tiles > 48
@@ -168,13 +170,13 @@ def test_a_gallery_stands_beside_the_other_heads(fake_map, fake_model, tmp_path)
 
 @pytest.mark.parametrize("stride", [0.0, -1.0, 1.5, float("nan")])
 def test_strides_that_leave_gaps(stride) -> None:
-    with pytest.raises(TiercelError, match="A stride of .* give 1, 0.5 or 0.25"):
+    with pytest.raises(TiercelError, match=r"A stride of .* give 1, 0.5 or 0.25"):
         GalleryPlan(stride=stride)
 
 
 @pytest.mark.parametrize("scales", [(), (1.0, 1.0), (0.0,), (-1.0, 2.0), (float("inf"),), tuple(range(1, 20))])
 def test_scales_that_are_none(scales) -> None:
-    with pytest.raises(TiercelError, match="Scales .* are not 1 to 8 different positive numbers"):
+    with pytest.raises(TiercelError, match=r"Scales .* are not 1 to 8 different positive numbers"):
         GalleryPlan(tuple(float(scale) for scale in scales))
 
 

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 from tests.candidates.conftest import take
-from tests.search.town import LEAF, NORTH, WEST
+from tests.models.tiny import tiny_model
+from tests.search.town import LEAF, NORTH, WEST, Town
+from tiercel.atlas import build
+from tiercel.atlas.gallery import GalleryPlan
 from tiercel.candidates import CandidateFile, Crops, Plan, read_candidates, retrieve, retrieve_into
 from tiercel.candidates.truth import ExifTruth
 from tiercel.errors import TiercelError
 from tiercel.geo import Area
 from tiercel.locate import Locator
+from tiercel.models.config import EmbeddingConfig
 from tiercel.photos import Photo
 
 FEW = Plan(count=4)
@@ -24,9 +28,9 @@ def analysed(monkeypatch) -> list[Path]:
     seen: list[Path] = []
     analyse = Locator.analyse
 
-    def noting(self, photo, prior=None) -> object:
+    def noting(self, photo, prior=None, within=None) -> object:
         seen.append(photo.path)
-        return analyse(self, photo, prior)
+        return analyse(self, photo, prior, within)
 
     monkeypatch.setattr(Locator, "analyse", noting)
     return seen
@@ -86,8 +90,25 @@ def test_only_an_area(locator, photos) -> None:
     order = [it.cell for it in near if it.cell in {it.cell for it in kept}]
     assert [it.cell for it in kept] == order
     assert sum(math.exp(it.score) for it in kept) == pytest.approx(1, abs=1e-4)
-    with pytest.raises(TiercelError, match=r"The area 10,10,60 has no ground that the map shows"):
+    with pytest.raises(TiercelError, match=r"The area 10,10,60 holds no cell of the map"):
         next(retrieve(locator, photos, Plan(within=Area.circle(10.0, 10.0, 60.0, locator.atlas.frame))))
+
+
+def test_a_gallery_of_embeddings(photos, tmp_path) -> None:
+    sizes = EmbeddingConfig(width=8, tile_pixels=32, tile_m=62.5)
+    model = tiny_model(heads=("embedding",), embedding=sizes)
+    settings = {}
+    for stride in (1.0, 0.5):
+        atlas = build(Town(), model, tmp_path / f"{stride}.atlas", gallery=GalleryPlan((1.0,), stride))
+        embedder = Locator(atlas, model)
+        (one,) = retrieve_into(tmp_path / f"{stride}.jsonl", embedder, photos[:1], FEW).lists
+        leaves, _ = embedder.analyse(Photo.open(photos[0])).first.top(4, apart=1)
+        assert [it.cell for it in one.candidates] == [(2, *map(int, atlas.tree.unflat(2, leaf))) for leaf in leaves]
+        settings[stride] = read_candidates(tmp_path / f"{stride}.jsonl").settings
+        retrieve_into(tmp_path / f"{stride}.jsonl", embedder, photos[:1], FEW)
+    assert settings[1.0]["gallery"]["stride"] == 1 and settings[0.5]["gallery"]["stride"] == 0.5
+    with pytest.raises(TiercelError, match="was made with gallery"):
+        retrieve_into(tmp_path / "1.0.jsonl", embedder, photos[:1], FEW)
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"apart": -1}, {"method": "magic"}])
@@ -233,7 +254,7 @@ def test_a_photo_given_twice_is_refused(locator, photos, tmp_path) -> None:
 
 
 def test_a_method_that_the_model_does_not_have_leaves_nothing(locator, photos, tmp_path, monkeypatch) -> None:
-    def refuse(self, photo, prior=None) -> None:
+    def refuse(self, photo, prior=None, within=None) -> None:
         raise TiercelError("the atlas has no keys.")
 
     monkeypatch.setattr(Locator, "analyse", refuse)

@@ -50,9 +50,9 @@ class Prior:
 
 
 @pytest.fixture
-def asked(stand_in: Rooms) -> list[tuple[Any, Prior | None]]:
+def asked(stand_in: Rooms) -> list[tuple[Any, ...]]:
     """The photos and priors that reach the locator."""
-    calls: list[tuple[Any, Prior | None]] = []
+    calls: list[tuple[Any, ...]] = []
 
     class Locator:
         @classmethod
@@ -64,6 +64,10 @@ def asked(stand_in: Rooms) -> list[tuple[Any, Prior | None]]:
         def locate(self, photo: Any, *, prior: Prior | None = None) -> StubFix:
             calls.append((photo, prior))
             return StubFix(photo.name)
+
+        def locate_together(self, photos: Any, turns: Any = None, prior: Prior | None = None) -> StubFix:
+            calls.append((photos, turns, prior))
+            return StubFix("+".join(photo.name for photo in photos))
 
     stand_in("locate", Locator=Locator, Prior=Prior)
     stand_in("maps", open_map=lambda *arguments: SimpleNamespace())
@@ -148,4 +152,75 @@ def test_out_gets_three_files_a_photo_each_with_a_name_of_its_own(
     names = {f"{stem}.{kind}" for stem in ("bridge", "bridge-2") for kind in ("geojson", "tif", "png")}
     assert {path.name for path in out.iterdir()} == names
     assert json.loads((out / "bridge-2.geojson").read_text())["type"] == "FeatureCollection"
-    assert (out / "bridge.png").read_text() == "overhead,photo"
+    assert (out / "bridge.png").read_text() == "others,overhead,photo"
+
+
+@pytest.fixture
+def right(photo: Path) -> Path:
+    """Another photo from the same spot, that knows only where it was taken."""
+    path = photo.with_name("right.jpg")
+    write_photo(path, np.full((30, 40, 3), 50, np.uint8), latitude=46.3, longitude=7.9, heading=None, field_of_view=60)
+    return path
+
+
+def test_photos_from_one_spot_have_one_answer(
+    tiercel: Run, asked: list[Any], photo: Path, right: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "fixes"
+    result = tiercel("locate", photo, right, "--atlas", "a", "--together", "--json", "--out", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [json.loads(line)["photo"] for line in result.stdout.splitlines()] == ["bridge.jpg+right.jpg"]
+    assert {path.name for path in out.iterdir()} == {"bridge.geojson", "bridge.tif", "bridge.png"}
+    assert asked[0][1:] == (None, None)
+
+
+def test_what_the_user_knows_of_photos_from_one_spot(tiercel: Run, asked: list[Any], photo: Path, right: Path) -> None:
+    assert tiercel("locate", photo, right, "--atlas", "a", "--together", "--turns", "-90").exit_code == 0
+    assert tiercel("locate", right, photo, "--atlas", "a", "--together", "--heading", 120).exit_code == 0
+    assert tiercel("locate", right, photo, "--atlas", "a", "--together", "--prior", "exif").exit_code == 0
+    (photos, turns, _), (told, _, _), (_, _, own) = asked
+    assert turns == [-90.0] and [one.heading and one.heading.value for one in photos] == [45, None]
+    assert [one.heading.value for one in told] == [120, 45]  # the heading that is given is the first photo's
+    assert (own.latitude, own.longitude) == pytest.approx((46.3, 7.9))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--turns", "90"], "--turns 90: turns are between photos from one spot; add --together."),
+        (["--together", "--turns", "0,90"], "--turns 0,90: 2 photos need 1 turns in degrees, one for each photo after"),
+        (["--together", "--turns", "east"], "--turns east: give degrees clockwise"),
+        (["--together", "--turns", "nan"], "--turns nan: 2 photos need 1 turns"),
+    ],
+)
+def test_turns_that_cannot_be(
+    tiercel: Run, asked: list[Any], photo: Path, right: Path, options: list[str], complaint: str
+) -> None:
+    result = tiercel("locate", photo, right, "--atlas", "a", *options)
+    assert result.exit_code == 2 and complaint in result.stderr and asked == []
+
+
+def test_a_bad_photo_among_those_from_one_spot_leaves_no_answer(
+    tiercel: Run, asked: list[Any], photo: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("not a photo at all")
+    result = tiercel("locate", photo, bad, "--atlas", "a", "--together", "--json", "--out", tmp_path / "fixes")
+    assert result.exit_code == 2 and "notes.jpg" in result.stderr
+    assert result.stdout == "" and asked == [] and not (tmp_path / "fixes").exists()
+
+
+def test_the_same_photo_twice_is_no_more_than_once(tiercel: Run, asked: list[Any], photo: Path) -> None:
+    result = tiercel("locate", photo, photo, "--atlas", "a", "--together")
+    assert result.exit_code == 2 and "bridge.jpg is given twice" in result.stderr and asked == []
+
+
+def test_photos_that_say_they_are_from_other_spots_are_warned_of(
+    tiercel: Run, asked: list[Any], photo: Path, right: Path
+) -> None:
+    write_photo(
+        right, np.full((30, 40, 3), 50, np.uint8), latitude=46.303, longitude=7.9, heading=None, field_of_view=60
+    )
+    result = tiercel("locate", photo, right, "--atlas", "a", "--together", "--json")
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 1
+    assert "right.jpg were taken 334 m apart" in result.stderr and result.stderr.count("\n") == 1

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 
 from tiercel.datasets import read_dataset, simulate, write_dataset
-from tiercel.datasets.simulated import KINDS, MAP_FILE, SETTINGS_FILE, TABLE_FILE, corner
+from tiercel.datasets.simulated import KINDS, MAP_FILE, SETTINGS_FILE, TABLE_FILE, UNEVEN, corner
 from tiercel.errors import TiercelError
 from tiercel.geo import Frame
 from tiercel.photos import Photo
@@ -229,3 +230,26 @@ def test_a_real_city(tmp_path: Path) -> None:
         assert pixels.std() > 10
         upper, lower = pixels[: len(pixels) // 3].mean(), pixels[-len(pixels) // 3 :].mean()
         assert upper != lower
+
+
+def test_shots_from_one_spot_turn_round_at_one_moment(tmp_path: Path, rendered: _Rendered) -> None:
+    samples = simulate(tmp_path, seed=3, size=200, photos=16, kinds=("photo_90",), shots=4)
+    assert (
+        samples
+        == read_dataset(tmp_path)
+        == simulate(tmp_path, seed=3, size=200, photos=16, kinds=["photo_90"], shots=4)
+    )
+    assert len({sample.file for sample in samples}) == 16
+    for first in range(0, 16, 4):
+        spot = samples[first : first + 4]
+        assert len({(one.x, one.y, one.eye_height, one.pitch) for one in spot}) == 1
+        turns = np.array([one.heading - spot[0].heading for one in spot]) % 360
+        assert turns == pytest.approx([0, 90, 180, 270], abs=UNEVEN) and (turns[1:] % 90 != 0).all()
+        looks = [np.asarray(Image.open(one.file)).mean() for one in spot]
+        assert len(set(looks)) == 1
+    assert len({(one.x, one.y) for one in samples}) == 4
+    assert rendered.asked == {"street": 2, "pavement": 2}
+    with pytest.raises(TiercelError, match="7 photos cannot be 4 from each spot"):
+        simulate(tmp_path / "odd", seed=3, size=200, photos=7, shots=4)
+    with pytest.raises(TiercelError, match="holds another simulated city"):
+        simulate(tmp_path, seed=3, size=200, photos=16, kinds=("photo_90",))

@@ -64,13 +64,25 @@ def test_the_weight_is_the_one_that_gets_most_right() -> None:
     # The first policy is right about the first photo, the second about the second; together at weight 1 about both.
     first = evidence([[3, 0, 0], [1, 0, 0]], [0, 1])
     second = evidence([[0, 2, 0], [0, 2, 0]], [0, 1])
-    weight, curve = fit_weight({"photo": [first]}, {"photo": [second]}, [0.0, 1.0, 5.0])
-    assert (weight, curve) == (1.0, [50.0, 100.0, 50.0])
+    tried = fit_weight({"photo": [first]}, {"photo": [second]}, [0.0, 1.0, 5.0])
+    assert tried[0].weight == 1.0
+    assert {one.weight: one.recall for one in tried} == {0.0: 50.0, 1.0: 100.0, 5.0: 50.0}
     # Every kind of query counts the same, however many photos it has.
     more = evidence([[3, 0, 0]] * 8, [0] * 8)
     nothing = evidence([[0, 9, 0]] * 8, [0] * 8)
-    _, curve = fit_weight({"a": [first], "b": [more]}, {"a": [second], "b": [nothing]}, [0.0, 1.0])
-    assert curve == [75.0, 50.0]
+    tried = fit_weight({"a": [first], "b": [more]}, {"a": [second], "b": [nothing]}, [0.0, 1.0])
+    assert {one.weight: one.recall for one in tried} == {0.0: 75.0, 1.0: 50.0}
+
+
+def test_log_probability_is_that_of_the_truth_and_its_surroundings() -> None:
+    # Two leaves out of four are within 50 m; at temperature 1 each leaf has the probability of its score.
+    scores = np.log(np.array([[0.4, 0.3, 0.2, 0.1]]))
+    city = Evidence(scores.astype(np.float32), np.array([[10.0, 90.0, 40.0, 90.0]], np.float32))
+    by_hand = max(
+        float(np.log(p[[0, 2]].sum() / p.sum())) for p in (np.exp(scores[0] / t) for t in (0.5, 0.7, 1, 1.4, 2, 2.8))
+    )
+    (tried,) = fit_weight({"photo": [city]}, {"photo": [city]}, [0.0])
+    assert tried.log_probability == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_what_either_does_not_cover_is_no_answer() -> None:

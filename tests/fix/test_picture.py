@@ -18,6 +18,7 @@ from tiercel.fix.picture import (
     draw_fix,
     draw_map,
     draw_photo,
+    draw_photos,
     draw_steps,
     heat_colours,
     heat_levels,
@@ -162,3 +163,28 @@ def test_a_figure_of_the_least_there_can_be(fix: Fix) -> None:
     least = replace(fix, tree=tree, heat=np.ones((1, 1), np.float32), steps=[], candidates=[], heading=None,
                     radius_90_m=float("inf"), photo="", x=391_000.0, y=5_820_000.0)  # fmt: skip
     assert draw_fix(least, _photo(1, 1), _overhead).size[0] == 1600
+
+
+def test_photos_from_one_spot_fill_the_place_of_one_as_large_as_fits() -> None:
+    tones = (40, 90, 140, 190)
+    four = [
+        Photo.from_array(np.full((300, 400, 3), tone, np.uint8), panorama=False, field_of_view=70) for tone in tones
+    ]
+    assert np.array_equal(np.asarray(draw_photos(four[:1], 792, 500)), np.asarray(draw_photo(four[0], 792, 500)))
+    image = np.asarray(draw_photos(four, 792, 500))[..., 0]
+    assert image.shape == (500, 792)
+    at = {tone: np.argwhere(image == tone).mean(0) / (500, 792) for tone in tones}
+    for tone, place in zip(tones, ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)), strict=True):
+        assert at[tone] == pytest.approx(place, abs=0.01) and (image == tone).sum() > 300 * 240
+    wide = [
+        Photo.from_array(np.full((200, 400, 3), tone, np.uint8), panorama=True, field_of_view=360) for tone in (9, 8)
+    ]
+    rows = np.asarray(draw_photos(wide, 700, 500))[..., 0]  # panoramas lie better one above the other
+    assert np.argwhere(rows == 9)[:, 0].max() < np.argwhere(rows == 8)[:, 0].min()
+
+
+def test_a_fix_of_photos_from_one_spot_shows_all_of_them(fix: Fix) -> None:
+    one, other = _photo(), Photo.from_array(np.full((300, 400, 3), 33, np.uint8), panorama=False, field_of_view=70)
+    image = draw_fix(replace(fix, together=("other.jpg",)), one, _overhead, None, [other])
+    for tone in (77, 33):
+        assert len(_near(image, (tone, tone, tone))) > 20_000

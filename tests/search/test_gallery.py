@@ -108,7 +108,7 @@ def test_similarities_with_all_cells(place, tmp_path) -> None:
 def test_an_area_beside_the_map(tmp_path) -> None:
     write_gallery(tmp_path / "gallery.lance", unit(np.random.default_rng(4), 10))
     gallery = Gallery(tmp_path / "gallery.lance", WIDTH)
-    with pytest.raises(TiercelError, match="The area a stretch holds no cell of the map; .*longitude before latitude"):
+    with pytest.raises(TiercelError, match=r"The area a stretch holds no cell of the map; .*longitude before latitude"):
         gallery.search(np.eye(1, WIDTH), 1, within=stretch(20, 30))
 
 
@@ -133,7 +133,7 @@ def test_embeddings_that_are_no_numbers(place, tmp_path, wrong) -> None:
 
 
 def test_a_gallery_that_is_missing_or_damaged(tmp_path) -> None:
-    with pytest.raises(TiercelError, match="gallery.lance is missing or damaged; build the atlas again"):
+    with pytest.raises(TiercelError, match=r"gallery\.lance is missing or damaged; build the atlas again"):
         Gallery(tmp_path / "gallery.lance", WIDTH)
     write_gallery(tmp_path / "gallery.lance", unit(np.random.default_rng(7), 10))
     gallery = Gallery(tmp_path / "gallery.lance", WIDTH)

@@ -8,6 +8,7 @@ from tiercel.errors import TiercelError
 from tiercel.models import Model
 from tiercel.models.match import correlate
 from tiercel.search.match import Matcher, _peak
+from tiercel.search.policy import log_sum_exp
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,53 @@ def test_a_sweep_of_few_tiles_takes_the_likeliest(atlas, model) -> None:
     row, col = tree.unflat(tree.depth, leaves)
     assert np.ptp(row) < matcher.tile and np.ptp(col) < matcher.tile
     assert len(np.unique(leaves)) == len(leaves) and np.isin(leaves, atlas.leaf_index).all()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_everywhere_is_every_pose_of_a_sweep_of_everything(atlas, model, told) -> None:
+    photo = planted(atlas, model, WEST + 210.9, NORTH - 333.2, 291.0, told)
+    matcher = Matcher(atlas, model)
+    scores = matcher.everywhere([photo])
+    even = np.ones((len(atlas.leaf_index), len(photo.headings_deg)))
+    leaves, poses = matcher.sweep(photo, even, 10_000)
+    swept = np.full(len(scores), np.nan)
+    swept[atlas.rows(leaves)] = log_sum_exp(poses.reshape(len(poses), -1)) - np.log(poses.shape[2])
+    assert scores == pytest.approx(swept, abs=1e-3)
+    assert atlas.leaf_index[scores.argmax()] == leaf_at(atlas, WEST + 210.9, NORTH - 333.2)
+    assert np.array_equal(matcher.everywhere([photo]), scores)  # from spectra that are kept
+
+
+def test_photos_that_may_look_any_way_agree_on_a_position(atlas, model) -> None:
+    """What they say is added cell by cell, each summed over its own headings."""
+    photos = [planted(atlas, model, WEST + 100, NORTH - 70, 37.0, False)]
+    photos += [planted(atlas, model, WEST + 100, NORTH - 70, 211.0, True, 360.0)]
+    matcher, tree = Matcher(atlas, model), atlas.tree
+    scores = matcher.everywhere(photos)
+    for row in range(0, len(scores), 41):
+        leaf = tree.unflat(tree.depth, atlas.leaf_index[row])
+        window, _ = matcher._window(*(int(v) for v in leaf), 1, 0)
+        expected = 0.0
+        for photo in photos:
+            templates = matcher._templates(photo, matcher._within_bins(photo).ravel())
+            alone = correlate(templates, torch.from_numpy(window)[None, None])[0, :, 0] * model.match.scale()
+            expected = expected + alone.detach().logsumexp(0) - np.log(len(alone))
+        assert scores[row] == pytest.approx(float(expected.flatten().logsumexp(0)), abs=1e-3)
+
+
+def test_the_exact_place_of_photos_from_one_spot(atlas, model) -> None:
+    x, y = WEST + 210.9, NORTH - 333.2
+    matcher, leaves = Matcher(atlas, model), np.array([leaf_at(atlas, x, y), leaf_at(atlas, WEST + 45, NORTH - 460)])
+    photos = [planted(atlas, model, x, y, heading, False) for heading in (291.0, 33.0)]
+    found = matcher.match_together(photos, leaves)
+    assert (found.x[0], found.y[0]) == pytest.approx((x, y), abs=2.0)
+    assert abs((found.heading[0] - 291.0 + 180) % 360 - 180) < 4
+    turned = matcher.match_together(photos[::-1], leaves)
+    assert abs((turned.heading[0] - 33.0 + 180) % 360 - 180) < 4
+    assert (turned.x, turned.y, turned.score) == tuple(pytest.approx(v) for v in (found.x, found.y, found.score))
+    alone = matcher.match(photos[0], leaves)
+    elsewhere = planted(atlas, model, WEST + 45, NORTH - 460, 100.0, False)
+    assert matcher.match_together([photos[0], elsewhere], leaves).score[0] < found.score[0]
+    assert found.score[0] - found.score[1] > alone.score[0] - alone.score[1]
 
 
 def test_a_model_without_the_head(atlas) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from tests.models.tiny import SIZES, tiny_model
 from tests.training.conftest import CONFIG, small_stage
+from tests.training.test_pairs import PAIRS
 from tiercel.errors import TiercelError
 from tiercel.models import load_model
 from tiercel.models.model import save_weights
@@ -21,6 +22,10 @@ RETRIEVAL = small_stage(
     name="first", crops_per_city=1, cities_per_step=1, photos_per_crop=3, negatives_per_crop=4, squares_per_crop=1
 )
 MATCH = small_stage(name="second", heads=("match",), crops_per_city=1, cities_per_step=1, photos_per_crop=2)
+DUAL = small_stage(
+    name="dual", heads=("embedding",), pairs_per_batch=4, pairs_per_epoch=12, sampling="dynamic", gps_epochs=0,
+    refresh_epochs=1, neighbours_pool=4, neighbours_chosen=2, tile_scales=(1.0, 2.0),
+)  # fmt: skip
 RECIPE = Recipe(model=CONFIG, stages=(RETRIEVAL, MATCH), seed=3, precision="no", save_every=2, validate_every=100)
 
 
@@ -43,11 +48,17 @@ def rows(path) -> list[tuple[str, ...]]:
         (MATCH, "no"),
         # The other optimiser takes over before the checkpoint that is gone back to (step 2), just there, and behind it.
         *((dataclasses.replace(RETRIEVAL, muon_from=step, plain_from=step), "no") for step in (1, 2, 3, 99)),
+        # Hard negatives are looked for before steps 0 and 3: the checkpoint lies between.
+        (DUAL, "bf16"),
+        # Before steps 0 and 2, from neighbours on the ground to those by embeddings: at the checkpoint.
+        (dataclasses.replace(DUAL, pairs_per_epoch=8, gps_epochs=1), "no"),
     ],
-    ids=["retrieval", "match", "before", "at", "behind", "never"],
+    ids=["retrieval", "match", "before", "at", "behind", "never", "within a round", "between rounds"],
 )
 def test_a_killed_run_goes_on_as_if_nothing_had_been(noise_cities, tmp_path, every_step, stage, precision) -> None:
     recipe = dataclasses.replace(RECIPE, precision=precision)
+    if stage.heads == ("embedding",):
+        recipe = dataclasses.replace(recipe, model=PAIRS)
     cities = Prepared(noise_cities, [])
     train_stage(recipe, stage, tmp_path / "whole", cities, lambda line: None)
 
@@ -68,6 +79,27 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(noise_cities, tmp_path, eve
     assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == [
         "README.md", "config.json", "log.csv", "model.safetensors", "model.safetensors.sha256",
     ]  # fmt: skip
+
+
+def test_an_embedding_borrows_the_encoders_of_retrieval(noise_cities, tmp_path) -> None:
+    """With a learning rate of nothing the weights are still the lender's, behind a whole stage."""
+    lender = tiny_model(seed=1, heads=("retrieval",))
+    (tmp_path / "lender").mkdir()
+    save_weights(lender, tmp_path / "lender" / "model.safetensors")
+    stage = dataclasses.replace(
+        DUAL, steps=1, start_from="lender", start_parts=("photo", "retrieval.encoder"), learning_rate=0.0
+    )
+    lines: list[str] = []
+    recipe = dataclasses.replace(RECIPE, model=PAIRS)
+    train_stage(recipe, stage, tmp_path / "dual", Prepared(noise_cities[:1], noise_cities[1:]), lines.append)
+    model, lent = load_model(tmp_path / "dual", "cpu"), lender.state_dict()
+    assert model.config.heads == ("embedding",)
+    own = model.state_dict()
+    for name in ("photo.column16.weight", "photo.stem.convolution.weight"):
+        assert torch.equal(own[name], lent[name].half().float())
+    name = "encoder.down16.0.convolution.weight"
+    assert torch.equal(own[f"embedding.{name}"], lent[f"retrieval.{name}"].half().float())
+    assert any("validation" in line and "r1 " in line and "r1pct" in line for line in lines)
 
 
 def test_training_moves_the_weights_and_depends_on_the_seed(noise_cities, tmp_path) -> None:

@@ -217,6 +217,11 @@ class Atlas:
         tokens[cells] = self._whole(lambda: read_column(table, "token", columns["token"], version))
         return tokens
 
+    @property
+    def overview_resolution(self) -> float:
+        """Metres per pixel of the picture of the whole map that is kept with the atlas."""
+        return self.tree.root.side / self._picture.width
+
     def overview(self, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """A picture of the whole tree.
 

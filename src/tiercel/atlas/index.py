@@ -22,7 +22,15 @@ Progress = Callable[[int, int], None]
 
 KIND = "IVF_HNSW_SQ"
 """Divided into partitions by k-means, in each a graph of neighbours over embeddings of one byte a number."""
-CELLS_PER_PARTITION = 100_000
+CELLS_PER_PARTITION = 1_000_000
+"""Few partitions, all of which are searched: they bound the memory that building takes, and cost no recall."""
+GRAPH = {"m": 16, "ef_construction": 80}
+"""Neighbours that a cell keeps, and candidates kept in view when they are chosen; more finds more with less effort."""
+REFINE = 3
+"""How many times as many candidates as cells asked for are compared exactly."""
+EFFORT_PER_CELL = 4
+"""Least candidates kept in view for each cell asked for."""
+QUERIES_AT_ONCE = 256
 _EMBEDDING = "embedding"
 _OFFSET_BITS = 32
 
@@ -53,6 +61,7 @@ def create_index(table: Path, version: int, progress: Progress | None = None) ->
         metric="dot",
         num_partitions=partitions_for(dataset.count_rows()),
         replace=True,
+        **GRAPH,
         progress_callback=report,
     )
     return int(lance.dataset(str(table)).version)
@@ -80,7 +89,7 @@ class Index:
         self._starts = np.cumsum([0, *counts])
 
     def nearest(
-        self, queries: Scores, k: int, *, probes: int, refine: int, rows: Indices | None = None
+        self, queries: Scores, k: int, *, probes: int, effort: int, rows: Indices | None = None
     ) -> tuple[Indices, Scores]:
         """The cells most like each of some vectors, or most of them.
 
@@ -88,7 +97,7 @@ class Index:
             queries: (n, width).
             k: Cells wanted for each.
             probes: Partitions that are looked at.
-            refine: How many times as many candidates are compared exactly.
+            effort: Candidates that are kept in view in each.
             rows: Only these rows, in growing order; all if left out.
 
         Returns:
@@ -98,27 +107,33 @@ class Index:
         cells = np.full((len(queries), k), -1, np.int64)
         scores = np.full((len(queries), k), -np.inf, np.float32)
         allowed = None if rows is None else serialize_row_addrs(self._addresses(rows).tolist())
+        for first in range(0, len(queries), QUERIES_AT_ONCE):
+            some = queries[first : first + QUERIES_AT_ONCE]
+            query, row, score = self._candidates(some, REFINE * k, probes, max(effort, EFFORT_PER_CELL * k), allowed)
+            order = np.lexsort((row, -score, query))
+            query, row, score = query[order], row[order], score[order]
+            place = np.arange(len(query)) - np.searchsorted(query, query)
+            best = place < k
+            cells[first + query[best], place[best]] = row[best]
+            scores[first + query[best], place[best]] = score[best]
+        return cells, scores
+
+    def _candidates(
+        self, queries: Scores, count: int, probes: int, effort: int, allowed: bytes | None
+    ) -> tuple[Indices, Indices, Scores]:
+        """For each candidate its query, its row, and their inner product."""
         found = self._dataset.scanner(
-            columns=["_distance"],
-            nearest={
-                "column": _EMBEDDING,
-                "q": queries,
-                "k": k,
-                "nprobes": probes,
-                "refine_factor": refine,
-                "ef": refine * k,
-            },
+            columns=[_EMBEDDING, "_distance"],
+            nearest={"column": _EMBEDDING, "q": queries, "k": count, "nprobes": probes, "ef": effort},
             row_addr_allowlist=allowed,
             with_row_address=True,
         ).to_table()
-        query, row = found["query_index"].to_numpy(), self._rows(found["_rowaddr"].to_numpy().astype(np.int64))
-        # Lance's distance for inner products is one less the product.
-        score = (1 - found["_distance"].to_numpy()).astype(np.float32)
-        order = np.lexsort((row, -score, query))
-        query, row, score = query[order], row[order], score[order]
-        place = np.arange(len(query)) - np.searchsorted(query, query)
-        cells[query, place], scores[query, place] = row, score
-        return cells, scores
+        query = found["query_index"].to_numpy()
+        width = queries.shape[1]
+        embeddings = found[_EMBEDDING].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        # Not Lance's own distances: it rounds queries to the precision of the embeddings.
+        score = np.einsum("ij,ij->i", embeddings.astype(np.float32), queries[query])
+        return query, self._rows(found["_rowaddr"].to_numpy().astype(np.int64)), score
 
     def _addresses(self, rows: Indices) -> Indices:
         """Lance's addresses of rows: the fragment, and the place in it."""

@@ -100,8 +100,8 @@ class IndexRecord(_Record):
         version: Version of the table that holds it.
         cells: How many cells it holds.
         partitions: Parts into which it divides them.
-        probes: Of how many of them a search looks at.
-        refine: How many times as many cells as asked for are then compared exactly.
+        probes: How many of them a search looks at.
+        effort: How many candidates it keeps in view in each.
         recall: Share of the ten most similar cells that it found, when it was measured after building.
     """
 
@@ -109,7 +109,7 @@ class IndexRecord(_Record):
     cells: int
     partitions: int
     probes: int
-    refine: int
+    effort: int
     recall: float
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +254,26 @@ def read_column(table: Path, name: str, column: Column, version: int | None = No
     return values
 
 
+def read_rows(table: Path, name: str, column: Column, rows: Array, version: int | None = None) -> Array:
+    """Some rows of a column.
+
+    Args:
+        table: Folder of the Lance table.
+        name: Name of the column.
+        column: Its type and shape.
+        rows: (n,) int64 numbers of rows, in any order.
+        version: Which version of the table; the last if left out.
+
+    Returns:
+        (n, *column.shape).
+    """
+    # Lance reads each fragment once if the rows come in their order.
+    order, place = np.unique(rows, return_inverse=True)
+    found = lance.dataset(str(table), version=version).take(pa.array(order), columns=[name])[name].combine_chunks()
+    values = found.flatten() if column.shape else found
+    return np.asarray(values.to_numpy(zero_copy_only=False).reshape(-1, *column.shape)[place])
+
+
 def read_batches(
     table: Path, name: str, column: Column, version: int | None = None, rows: int = _ROWS_AT_ONCE
 ) -> Iterator[Array]:
@@ -276,10 +295,17 @@ def read_batches(
         yield values.to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
 
 
-def forget_other_versions(table: Path) -> None:
-    """Removes all versions of a table but the last, and what only they need."""
+def forget_versions(table: Path, keep: Collection[int]) -> None:
+    """Removes versions of a table, and what only they need.
+
+    Args:
+        table: Folder of the Lance table.
+        keep: Versions that stay, beside the last.
+    """
     dataset = lance.dataset(str(table))
-    dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
+    others = [entry["version"] for entry in dataset.versions() if entry["version"] not in keep]
+    if others:
+        dataset.cleanup_old_versions(versions=others, delete_unverified=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

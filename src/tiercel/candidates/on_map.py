@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from tiercel.candidates.crops import Crops
 from tiercel.candidates.files import (
     KIND,
@@ -165,6 +163,7 @@ def settings_of(locator: Locator, plan: Plan) -> dict[str, Any]:
         "model": built.model.name, "model_fingerprint": built.model.fingerprint,
         "crs": built.frame, "root": {"x": tree.root.x, "y": tree.root.y, "side": tree.root.side},
         "branching": tree.branching, "depth": tree.depth,
+        "gallery": built.gallery and built.gallery.model_dump(mode="json"),
         "count": plan.count, "method": plan.method, "apart": plan.apart, "correct_m": CORRECT_M,
         "within": None if plan.within is None else plan.within.name, "within_fingerprint": _fingerprint(plan.within),
     }  # fmt: skip
@@ -178,9 +177,12 @@ def _fingerprint(area: Area | None) -> str | None:
 
 def _candidates(locator: Locator, photo: Photo, plan: Plan) -> CandidateList:
     """The likeliest leaves for a photo."""
-    answer = _kept_to(getattr(locator.analyse(photo), plan.method), plan.within)
+    tree, area = locator.atlas.tree, plan.within
+    answer: Posterior = getattr(locator.analyse(photo, within=area), plan.method)
+    if area is not None:  # retrieval alone takes nothing into account that is known beforehand
+        answer = answer.restricted(area.cells(tree, tree.depth), area.name)
     leaves, _ = answer.top(plan.count, apart=plan.apart)
-    tree, scores = answer.tree, answer.log_probability[leaves]
+    scores = answer.log_probability[leaves]
     row, col = tree.unflat(tree.depth, leaves)
     x, y = tree.centre(tree.depth, row, col)
     latitude, longitude = locator.atlas.frame.to_wgs84(x, y)
@@ -203,16 +205,6 @@ def _candidates(locator: Locator, photo: Photo, plan: Plan) -> CandidateList:
         field_of_view=photo.field_of_view.value,
         heading=photo.heading.value if photo.heading else None,
     )
-
-
-def _kept_to(answer: Posterior, area: Area | None) -> Posterior:
-    """An answer once it is known that the photo was taken in an area, to the nearest leaf."""
-    if area is None:
-        return answer
-    scores = np.where(area.cells(answer.tree, answer.tree.depth), answer.log_probability, -np.inf)
-    if not np.isfinite(scores).any():
-        raise TiercelError(f"The area {area.name} has no ground that the map shows: give one on the map.")
-    return answer.from_scores(answer.tree, scores)
 
 
 def _with_crops(one: CandidateList, crops: Crops | None) -> CandidateList:

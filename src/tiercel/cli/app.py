@@ -14,6 +14,7 @@ from tiercel.cli.dataset import dataset
 from tiercel.cli.demo import demo
 from tiercel.cli.doctor import doctor
 from tiercel.cli.evaluate import evaluate
+from tiercel.cli.index import index
 from tiercel.cli.locate import locate
 from tiercel.cli.retrieve import retrieve
 from tiercel.cli.sim import sim
@@ -86,6 +87,6 @@ def tiercel(
     """
 
 
-for verb in (demo, build, locate, retrieve, sim, train, evaluate, doctor):
+for verb in (demo, build, index, locate, retrieve, sim, train, evaluate, doctor):
     app.command()(verb)
 app.add_typer(dataset)

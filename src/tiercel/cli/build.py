@@ -49,6 +49,9 @@ def build(
             metavar="LAT,LON,KM", help="Plan for so many kilometres a side around a place, to append districts later."
         ),
     ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the map to the atlas in DIR, and leave what is there as it is.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an atlas that was built from something else.")
     ] = False,
@@ -58,11 +61,16 @@ def build(
     Stopped half-way, the same command goes on where it was. Of tiles from a URL, #area=SOUTH,WEST,NORTH,EAST says which
     part of the world to take.
 
+    --stride and --scales are for models with the head 'embedding'. A map that is to be appended has to lie in what the
+    atlas has room for: say so with --around when it is first built.
+
     [bold]Examples[/bold]
 
     tiercel build city.tif -o city.atlas
 
     tiercel build town.mbtiles -o town.atlas --model runs/mine
+
+    tiercel build harbour.tif -o town.atlas --append
 
     tiercel build 'https://tiles.example/{z}/{x}/{y}.jpg#area=46.94,7.42,46.96,7.47' -o town.atlas
     """
@@ -71,6 +79,11 @@ def build(
     from tiercel.maps import open_map
     from tiercel.models import load_model
 
+    if append:
+        if overwrite or any(option is not None for option in (leaf, stride, scales, around)):
+            raise TiercelError("--append leaves the atlas as it was built: give it only MAP, --out, --model and --crs.")
+        _append(source, out, model, crs)
+        return
     with open_map(source, crs=crs) as basemap, progress("Encoding the map") as report:
         network = load_model(model)
         network = network.on_grid(leaf) if leaf else network
@@ -85,6 +98,22 @@ def build(
         )
     cells, side = len(atlas.leaf_index), atlas.tree.side(atlas.tree.depth)
     print(f"{out}: {cells:,} cells of {side:g} m, from {atlas.map_name}")
+
+
+def _append(source: str, out: Path, model: str, crs: str | None) -> None:
+    from tiercel.atlas import Atlas
+    from tiercel.atlas import append as append_district
+    from tiercel.cli.terminal import progress
+    from tiercel.maps import open_map
+    from tiercel.models import load_model
+
+    before = Atlas.open(out)
+    cells, side = len(before.leaf_index), before.tree.side(before.tree.depth)
+    with open_map(source, crs=crs) as basemap, progress("Encoding the map") as report:
+        atlas = append_district(basemap, load_model(model).on_grid(side), out, progress=report)
+        new = len(atlas.leaf_index) - cells
+        told = f"{new:,} new cells of {side:g} m" if new else "nothing new"
+        print(f"{out}: {told} from {basemap.name}, {cells + new:,} in all")
 
 
 def _plan(stride: float | None, scales: str | None) -> GalleryPlan | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import chain, count
+from itertools import chain, combinations, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 EXIF_RADIUS_M = 100.0
 """How far off a photo's own GPS position is taken to be: phones between houses err by tens of metres."""
+SPOT_M = 50.0
+"""Photos that by their own GPS are further apart than this are hardly from one spot."""
 
 
 def locate(
@@ -56,6 +59,16 @@ def locate(
     source: Annotated[
         str | None, typer.Option("--map", metavar="MAP", help="The map itself, for sharper pictures in DIR.")
     ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="All photos are from one spot: one answer, from what all of them show.")
+    ] = False,
+    turns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="D,D,...",
+            help="With --together: degrees clockwise from the first photo's centre to that of each other one.",
+        ),
+    ] = None,
 ) -> None:
     """Locate photos on a prepared map: a coordinate, its error radius, and the runners-up.
 
@@ -68,24 +81,39 @@ def locate(
     tiercel locate *.jpg --atlas city.atlas --json > fixes.jsonl
 
     tiercel locate photo.jpg --atlas city.atlas --heading 135 --field-of-view 65 --out fixes --map city.tif
+
+    tiercel locate ahead.jpg right.jpg back.jpg left.jpg --atlas city.atlas --together --turns 90,180,270
     """
     from tiercel.geo import Area
     from tiercel.locate import Locator
     from tiercel.maps import open_map
     from tiercel.photos import Photo
 
-    stated = _stated_prior(prior)
+    stated, turned = _stated_prior(prior), _stated_turns(turns, len(photos), together)
     failed = False
     with open_map(source) if source else nullcontext() as basemap:
         locator = Locator.open(atlas, model, basemap)
         area = Area.parse(within, locator.atlas.frame) if within else None
+        if together:
+            # The heading that is given is the first photo's; those of the others follow from the turns or their files.
+            opened = [
+                Photo.open(path, heading=None if index else heading, field_of_view=field_of_view, panorama=panorama)
+                for index, path in enumerate(photos)
+            ]
+            _check_spot(opened)
+            known = _own_prior(opened) if prior == "exif" else stated
+            fix = locator.locate_together(opened, turned, known, area)
+            _show(fix, as_json)
+            if out:
+                _write(fix, opened, locator, out, photos[0].stem)
+            return
         for path, name in zip(photos, _distinct_names(photos), strict=True):
             try:
                 photo = Photo.open(path, heading=heading, field_of_view=field_of_view, panorama=panorama)
-                fix = locator.locate(photo, prior=_own_prior(photo) if prior == "exif" else stated, within=area)
+                fix = locator.locate(photo, prior=_own_prior([photo]) if prior == "exif" else stated, within=area)
                 _show(fix, as_json)
                 if out:
-                    _write(fix, photo, locator, out, name)
+                    _write(fix, [photo], locator, out, name)
             except TiercelError as error:  # the other photos are still to be located
                 say(f"Error: {error}")
                 failed = True
@@ -110,13 +138,54 @@ def _stated_prior(text: str | None) -> Prior | None:
     return Prior(latitude, longitude, radius)
 
 
-def _own_prior(photo: Photo) -> Prior:
-    """Take a photo's own GPS position as what is known."""
+def _stated_turns(text: str | None, photos: int, together: bool) -> list[float] | None:
+    """Read ``D,D,...``: one for each photo after the first."""
+    if text is None:
+        return None
+    if not together:
+        raise TiercelError(f"--turns {text}: turns are between photos from one spot; add --together.")
+    try:
+        turns = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise TiercelError(
+            f"--turns {text}: give degrees clockwise with commas between them, such as 90,180."
+        ) from None
+    if len(turns) != photos - 1 or not all(map(math.isfinite, turns)):
+        raise TiercelError(
+            f"--turns {text}: {photos} photos need {photos - 1} turns in degrees, one for each photo after the first."
+        )
+    return turns
+
+
+def _check_spot(photos: Sequence[Photo]) -> None:
+    """Make sure that photos are different ones, and warn where by their own word they are not from one spot."""
+    from tiercel.geo.sphere import haversine_m
+
+    paths = [photo.path.resolve() for photo in photos if photo.path]
+    twice = next((path for index, path in enumerate(paths) if path in paths[:index]), None)
+    if twice is not None:
+        raise TiercelError(f"{twice} is given twice: what it shows counts once; name each photo once.")
+    placed = [(photo.path, photo.position) for photo in photos if photo.position is not None]
+    for (one, at), (other, to) in combinations(placed, 2):
+        apart = float(haversine_m(at.latitude, at.longitude, to.latitude, to.longitude))
+        if apart > SPOT_M:
+            say(
+                f"Warning: by their own GPS {one} and {other} were taken {apart:.0f} m apart, and --together is for "
+                "photos from one spot."
+            )
+            return
+
+
+def _own_prior(photos: Sequence[Photo]) -> Prior:
+    """Take a photo's own GPS position as what is known: that of the first that has one."""
     from tiercel.locate import Prior
 
-    if photo.position is None:
-        raise TiercelError(f"{photo.path}: carries no GPS position; leave out --prior, or give it as LAT,LON,METRES.")
-    return Prior(photo.position.latitude, photo.position.longitude, EXIF_RADIUS_M)
+    position = next((photo.position for photo in photos if photo.position is not None), None)
+    if position is None:
+        raise TiercelError(
+            f"{photos[0].path}: carries no GPS position; leave out --prior, or give it as LAT,LON,METRES."
+        )
+    return Prior(position.latitude, position.longitude, EXIF_RADIUS_M)
 
 
 def _distinct_names(photos: Iterable[Path]) -> Iterator[str]:
@@ -136,11 +205,11 @@ def _show(fix: Fix, as_json: bool) -> None:
         fix.print()
 
 
-def _write(fix: Fix, photo: Photo, locator: Locator, folder: Path, name: str) -> None:
+def _write(fix: Fix, photos: Sequence[Photo], locator: Locator, folder: Path, name: str) -> None:
     from tiercel.photos.write import replacing
 
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / f"{name}.geojson") as part:
         part.write_text(json.dumps(fix.to_geojson(), allow_nan=False), encoding="utf-8")
     fix.to_geotiff(folder / f"{name}.tif")
-    fix.to_png(folder / f"{name}.png", photo=photo, overhead=locator.overhead)
+    fix.to_png(folder / f"{name}.png", photo=photos[0], overhead=locator.overhead, others=photos[1:])

@@ -59,7 +59,7 @@ def retrieve(
     ] = 1,
     within: Annotated[
         str | None,
-        typer.Option(metavar="AREA", help="Search only here: LAT,LON,METRES, or a GeoJSON file with a polygon."),
+        typer.Option(metavar="AREA", help="Look only in a GeoJSON polygon, or LAT,LON,METRES around a position."),
     ] = None,
     crop: Annotated[
         float | None,

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 KINDS: dict[str, float] = {"panorama": 360.0, "photo_90": 90.0, "photo_70": 70.0}
 """Kinds of photos and their horizontal fields of view, degrees."""
 
+UNEVEN = 10.0
+"""Degrees by which somebody who turns round, taking photos, misses equal steps."""
+
 MAP_FILE = "city.tif"
 TABLE_FILE = "photos.csv"
 SETTINGS_FILE = "dataset.json"
@@ -84,6 +87,7 @@ def simulate(
     size: float = 2000.0,
     photos: int = 100,
     kinds: Sequence[str] = ("panorama", "photo_90"),
+    shots: int = 1,
     progress: Progress | None = None,
 ) -> list[SimulatedSample]:
     """Makes a city and photos in it: what `tiercel sim` does. A data set that is there already is only read.
@@ -94,19 +98,21 @@ def simulate(
         size: Side of the city, metres.
         photos: How many photos.
         kinds: Their kinds, taken in turn.
+        shots: Photos from each spot, see `write_dataset`.
         progress: Called after each piece.
 
     Raises:
         TiercelError: The folder holds another data set or cannot be written to.
     """
     folder = Path(folder)
-    settings = _settings(seed, size, photos, kinds, seed, ())
+    settings = _settings(seed, size, photos, kinds, seed, shots, ())
     if (folder / TABLE_FILE).is_file() and (folder / MAP_FILE).is_file():
         _claim(folder, settings)
         return read_dataset(folder)
     from tiercel.sim import make_world
 
-    return write_dataset(folder, make_world(seed, size), count=photos, kinds=kinds, seed=seed, progress=progress)
+    world = make_world(seed, size)
+    return write_dataset(folder, world, count=photos, kinds=kinds, seed=seed, shots=shots, progress=progress)
 
 
 def write_dataset(
@@ -116,6 +122,7 @@ def write_dataset(
     count: int,
     kinds: Sequence[str] = ("panorama", "photo_90"),
     seed: int,
+    shots: int = 1,
     overhead_look: OverheadLook | None = None,
     street_look: StreetLook | None = None,
     progress: Progress | None = None,
@@ -133,6 +140,8 @@ def write_dataset(
         count: How many photos.
         kinds: Their kinds (see `KINDS`), taken in turn.
         seed: Of places, directions and looks.
+        shots: Photos from each spot, one after another in the table and at one moment: the camera turns right by equal
+            steps, give or take `UNEVEN` degrees, until it has turned round.
         overhead_look: Light and sensor of the map; drawn from the seed when not given.
         street_look: Weather and camera of all photos; drawn for each when not given.
         progress: Called after each piece.
@@ -144,13 +153,13 @@ def write_dataset(
         TiercelError: The folder holds another data set or cannot be written to, or a kind is unknown.
     """
     folder = Path(folder)
-    _claim(folder, _settings(world.seed, world.size, count, kinds, seed, (overhead_look, street_look)))
+    _claim(folder, _settings(world.seed, world.size, count, kinds, seed, shots, (overhead_look, street_look)))
     report = progress or (lambda done, total: None)
     if not (folder / MAP_FILE).is_file():
         _write_map(folder / MAP_FILE, world, seed, overhead_look)
     report(1, count + 1)
-    samples = _draw_samples(folder / "photos", world, count, kinds, seed)
-    _write_photos(samples, world, seed, street_look, report)
+    samples = _draw_samples(folder / "photos", world, count, kinds, seed, shots)
+    _write_photos(samples, world, seed, shots, street_look, report)
     _write_table(folder, samples)
     return samples
 
@@ -180,15 +189,20 @@ def corner(seed: int) -> tuple[float, float]:
 
 
 def _settings(
-    city: int, size: float, count: int, kinds: Sequence[str], seed: int, looks: Sequence[Any]
+    city: int, size: float, count: int, kinds: Sequence[str], seed: int, shots: int, looks: Sequence[Any]
 ) -> dict[str, Any]:
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
         raise TiercelError(f"There are no photos of kind {unknown or 'none'}: choose from {', '.join(KINDS)}.")
+    if shots < 1 or count % shots:
+        raise TiercelError(
+            f"{count} photos cannot be {shots} from each spot: give a multiple of {max(shots, 1)} photos."
+        )
     west, south = corner(city)
     return {
         "format": 1, "city": city, "size": size, "crs": _CRS, "west": west, "south": south, "photos": count,
         "kinds": list(kinds), "seed": seed, "looks": [repr(look) for look in looks if look is not None],
+        **({"shots": shots} if shots > 1 else {}),
     }  # fmt: skip
 
 
@@ -218,12 +232,14 @@ def _write_map(path: Path, world: World, seed: int, look: OverheadLook | None) -
     write_geotiff(path, rgb, Frame(_CRS), west, south + world.size, resolution)
 
 
-def _draw_samples(folder: Path, world: World, count: int, kinds: Sequence[str], seed: int) -> list[SimulatedSample]:
+def _draw_samples(
+    folder: Path, world: World, count: int, kinds: Sequence[str], seed: int, shots: int
+) -> list[SimulatedSample]:
     """Places, directions and cameras of all photos, whether they are on disk or not."""
     from tiercel.sim import EYE_HEIGHTS, sample_viewpoints
 
     rng = np.random.default_rng([seed, 1])
-    turns = [kinds[index % len(kinds)] for index in range(count)]
+    turns = [kinds[index % len(kinds)] for index in range(count // shots)]
     # Car, foot, foot, car: whoever treats every second photo of a kind in another way treats both alike.
     on_foot = [kind != "panorama" and index // len(kinds) % 4 in (1, 2) for index, kind in enumerate(turns)]
     places = {
@@ -238,15 +254,17 @@ def _draw_samples(folder: Path, world: World, count: int, kinds: Sequence[str], 
         latitude, longitude = (float(value) for value in frame.to_wgs84(x, y))
         pitch = 0.0 if kind == "panorama" else float(np.clip(rng.normal(0, 3), -8, 8))
         eye = rng.uniform(*EYE_HEIGHTS["foot" if walking else "roof" if kind == "panorama" else "car"])
-        samples.append(SimulatedSample(
-            folder / f"{index:05d}_{kind}.jpg", kind, x, y, round(latitude, 9), round(longitude, 9),
-            round(float(rng.uniform(0, 360)), 4) % 360, KINDS[kind], round(pitch, 3), round(float(eye), 3),
-        ))  # fmt: skip
+        heading = float(rng.uniform(0, 360))
+        turned = [0.0, *(360 / shots * shot + float(rng.uniform(-UNEVEN, UNEVEN)) for shot in range(1, shots))]
+        samples += [SimulatedSample(
+            folder / f"{index * shots + shot:05d}_{kind}.jpg", kind, x, y, round(latitude, 9), round(longitude, 9),
+            round(heading + turn, 4) % 360, KINDS[kind], round(pitch, 3), round(float(eye), 3),
+        ) for shot, turn in enumerate(turned)]  # fmt: skip
     return samples
 
 
 def _write_photos(
-    samples: Sequence[SimulatedSample], world: World, seed: int, look: StreetLook | None, report: Progress
+    samples: Sequence[SimulatedSample], world: World, seed: int, shots: int, look: StreetLook | None, report: Progress
 ) -> None:
     from tiercel.sim import StreetLook, StreetRenderer
 
@@ -254,7 +272,7 @@ def _write_photos(
     for index, sample in enumerate(samples):
         if not sample.file.is_file():
             renderer = renderer or StreetRenderer(world)
-            drawn = look or StreetLook.sample(np.random.default_rng([seed, 2, index]))
+            drawn = look or StreetLook.sample(np.random.default_rng([seed, 2, index // shots]))
             pixels = render_photo(renderer, world, sample, drawn)
             write_photo(
                 sample.file, pixels, latitude=sample.latitude, longitude=sample.longitude, heading=sample.heading,

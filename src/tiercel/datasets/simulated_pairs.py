@@ -57,7 +57,7 @@ _APART = 10_000.0
 _SPREAD = 30.0  # metres between photos of CVUSA
 _TWICE = 2  # panoramas that one tile may be nearest to
 _QUALITY = 92
-_TRIES = 40  # candidates drawn for each photo
+_TRIES = 10  # candidates drawn for each photo
 _ROOM = 100.0  # metres of a city beyond a tile
 _HALF = TILE_PIXELS / 2
 

@@ -22,12 +22,14 @@ from tiercel.evaluation.arms import Arms
 from tiercel.evaluation.evaluate import RADII_M, RIGHT_M, city_folder, prepare
 from tiercel.evaluation.metrics import Measured, mean, median, recall_within
 from tiercel.evaluation.protocol import UNSEEN, Protocol, Query
+from tiercel.evaluation.reliability import ALL
 from tiercel.evaluation.results import Row, machine, write_rows
 from tiercel.geo import ZoomTree
 from tiercel.locate import Analysis
 from tiercel.models import Model, load_model
 from tiercel.photos import Photo
 from tiercel.photos.write import replacing
+from tiercel.search.policy import log_sum_exp
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -130,6 +132,11 @@ class Evidence:
     distance: Scores
 
 
+TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
+"""Of a sum: a policy that is too sure of itself must not lose its vote for that alone."""
+IMPOSSIBLE = -30.0
+"""Log-probability that a truth counts with which nothing speaks for."""
+
 Asked = dict[str, list[Evidence]]
 """For each query's name, the evidence of each city."""
 
@@ -149,15 +156,17 @@ def measure_fusion(fusion: Fusion, path: Path, work: Path = Path("runs"), report
         methods = (pair.first.method, pair.second.method)
         here = dataclasses.replace(UNSEEN, seeds=fusion.validation, photos=fusion.validation_photos)
         first, second = (ask(*one, here, work / "calibration", report) for one in zip(models, methods, strict=True))
-        weight, curve = fit_weight(first, second, fusion.weights)
-        report(f"{pair.name}: weight {weight:g} of {dict(zip(fusion.weights, curve, strict=True))}")
+        tried = fit_weight(first, second, fusion.weights)
+        weight = tried[0].weight
+        report(f"{pair.name}: weight {weight:g} of {tried}")
         here = dataclasses.replace(UNSEEN, seeds=fusion.seeds, photos=fusion.photos)
         first, second = (ask(*one, here, work / "evaluation", report) for one in zip(models, methods, strict=True))
         make = _row_maker(fusion, f"tiercel evaluate {path}")
         rows += [make(f"weight/all/validation/fusion@{pair.name}", "", Measured(weight, np.nan, np.nan, 0))]
-        for tried, value in zip(fusion.weights, curve, strict=True):
-            name = f"r1_50m/weight_{tried:g}/validation/fusion@{pair.name}"
-            rows.append(make(name, "%", Measured(value, np.nan, np.nan, 0)))
+        for one in sorted(tried, key=lambda one: one.weight):
+            end = f"weight_{one.weight:g}/validation/fusion@{pair.name}"
+            rows.append(make(f"r1_50m/{end}", "%", Measured(one.recall, np.nan, np.nan, 0)))
+            rows.append(make(f"log_probability/{end}", "", Measured(one.log_probability, np.nan, np.nan, 0)))
         rows += pair_rows(pair, first, second, weight, make)
         rows = list({row.name: row for row in rows}.values())  # chance belongs to no pair
         write_rows(fusion.results, rows)
@@ -209,7 +218,7 @@ def _ask_city(
         arrays[f"{query.name}-distance"] = _distances(locator.atlas.tree, where)
         report(f"city {seed}, {model.name} {method}: {query.words}")
     with replacing(target) as part, part.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  (numpy takes any names)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def leaf_scores(analysis: Analysis, method: str) -> Scores:
@@ -231,7 +240,7 @@ def _distances(tree: ZoomTree, where: NDArray[np.float64]) -> Scores:
 def errors_m(first: Evidence, second: Evidence, weight: float) -> NDArray[np.float64]:
     """(n,) metres from the best leaf by the weighted sum to the truth."""
     best = total(first.scores, second.scores, weight).argmax(1)
-    return first.distance[np.arange(len(best)), best].astype(np.float64)
+    return np.asarray(first.distance[np.arange(len(best)), best], np.float64)
 
 
 def total(first: Scores, second: Scores, weight: float) -> Scores:
@@ -240,25 +249,49 @@ def total(first: Scores, second: Scores, weight: float) -> Scores:
     return np.where(covered, first + np.float32(weight) * np.where(covered, second, 0), np.float32(-np.inf))
 
 
-def fit_weight(first: Asked, second: Asked, weights: Sequence[float]) -> tuple[float, list[float]]:
-    """The weight that gets most queries within 50 m, every kind of query counting the same.
+@dataclass(frozen=True)
+class Tried:
+    """How a weight does on validation cities, every kind of query counting the same.
+
+    Attributes:
+        weight: Of the second policy.
+        log_probability: Mean logarithm of the probability within 50 m of the truth, at the best of `TEMPERATURES`.
+        recall: Share of best leaves within 50 m, percent.
+    """
+
+    weight: float
+    log_probability: float
+    recall: float
+
+
+def fit_weight(first: Asked, second: Asked, weights: Sequence[float]) -> list[Tried]:
+    """How each of some weights does; the best comes first.
+
+    As calibration does, it goes by log-probability, which rewards being right and sure as well as being nearly right,
+    and is therefore less of a game of chance than counting who comes first.
 
     Args:
         first: What the policy with weight 1 says.
         second: What the other says.
         weights: Those to try.
-
-    Returns:
-        The best weight, the smallest of equally good ones, and the mean recall of each in percent.
     """
-    curve = []
+    tried = []
     for weight in weights:
-        shares = [
-            np.concatenate([errors_m(*both, weight) <= RIGHT_M for both in zip(first[q], second[q], strict=True)])
-            for q in first
-        ]
-        curve.append(float(np.mean([100.0 * share.mean() for share in shares])))
-    return weights[int(np.argmax(curve))], curve
+        sharpness, recall = [], []
+        for query in first:
+            both = list(zip(first[query], second[query], strict=True))
+            recall.append(np.concatenate([errors_m(a, b, weight) <= RIGHT_M for a, b in both]).mean())
+            near = [_log_near(total(a.scores, b.scores, weight), a.distance <= RIGHT_M) for a, b in both]
+            sharpness.append(np.concatenate(near, 1).mean(1))
+        tried.append(Tried(weight, float(np.mean(sharpness, 0).max()), 100.0 * float(np.mean(recall))))
+    return sorted(tried, key=lambda one: -one.log_probability)
+
+
+def _log_near(scores: Scores, near: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(temperatures, n) logarithm of the probability of leaves near the truth."""
+    tempered = scores.astype(np.float64) / np.array(TEMPERATURES)[:, None, None]
+    within = log_sum_exp(np.where(near, tempered, -np.inf)) - log_sum_exp(tempered)
+    return np.maximum(within, IMPOSSIBLE)
 
 
 MakeRow = Callable[[str, str, Measured], Row]
@@ -266,8 +299,9 @@ MakeRow = Callable[[str, str, Measured], Row]
 
 def pair_rows(pair: Pair, first: Asked, second: Asked, weight: float, make: MakeRow) -> Iterator[Row]:
     """Recall and errors of each policy and the sum, what either has right, and what the sum gains over the better."""
-    for query in first:
-        both = list(zip(first[query], second[query], strict=True))
+    kinds = {query: list(zip(first[query], second[query], strict=True)) for query in first}
+    kinds[ALL] = [city for cities in kinds.values() for city in cities]
+    for query, both in kinds.items():
         errors = {
             f"{pair.first.method}@{pair.name}": np.concatenate([errors_m(a, a, 0.0) for a, _ in both]),
             f"{_distinct(pair)}@{pair.name}": np.concatenate([errors_m(b, b, 0.0) for _, b in both]),

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tiercel.errors import TiercelError
-from tiercel.evaluation.protocol import QUERIES
+from tiercel.evaluation.protocol import ALL_QUERIES, QUERIES
+from tiercel.evaluation.reliability import ALL
 from tiercel.evaluation.report import METHOD_WORDS, cell, line
 from tiercel.evaluation.results import Row, read_rows
 
@@ -111,6 +112,77 @@ def _metropolis(rows: Rows) -> list[str]:
     return [*lines, _source(rows)]
 
 
+RETRIEVAL_WORDS = {
+    "chance": "chance",
+    "retrieval@random": "one vector a cell: random batches",
+    "retrieval@gps": "one vector a cell: geographic neighbours",
+    "retrieval@both": "one vector a cell: geographic, then similar neighbours",
+    "retrieval@both+overlapping": "the same, cells overlap by half",
+    "retrieval@both+scales": "the same, two scales",
+    "retrieval@both+both": "the same, two scales and overlap",
+    "retrieval": "polar matching",
+    "candidates": "the geometric match around its candidates",
+    "match_map": "the geometric match of the whole map",
+    "match": "the full pipeline",
+}
+
+
+def _retrieval(rows: Rows) -> list[str]:
+    """Methods by metric, one table a kind of query."""
+    metrics = ("r1", "r5", "r10", "r1pct", *(f"r1_{radius}m" for radius in (1, 5, 10, 25, 40, 50, 100)))
+    heads = ("R@1", "R@5", "R@10", "R@1%", *(f"< {radius} m" for radius in (1, 5, 10, 25, 40, 50, 100)))
+    errors = ("median, m", "where right, m", "heading, °", "seconds")
+    lines: list[str] = []
+    for query in dict.fromkeys(row.parts[1] for row in rows.values() if row.parts[1] != "all"):
+        words = next((one.words for one in ALL_QUERIES if one.name == query), query)
+        lines += [f"{words}; recall in %", ""]
+        lines += [line(["method", "n", *heads, *errors]), line(["---"] + ["---:"] * (1 + len(heads) + len(errors)))]
+        for method, name in RETRIEVAL_WORDS.items():
+            if f"r1_50m/{query}/unseen/{method}" not in rows:
+                continue
+            count = str(rows[f"r1_50m/{query}/unseen/{method}"].n)
+            cells = [_plain(rows.get(f"{metric}/{query}/unseen/{method}"), 1) for metric in metrics]
+            cells[heads.index("< 50 m")] = cell(rows.get(f"r1_50m/{query}/unseen/{method}"))
+            ends = zip(("median_m", "position_m", "heading_deg", "seconds"), (1, 1, 1, 3), strict=True)
+            cells += [_plain(rows.get(f"{metric}/{query}/unseen/{method}"), digits) for metric, digits in ends]
+            lines.append(line([name, count, *cells]))
+        lines.append("")
+    return [*lines, _source(rows)]
+
+
+def _plain(row: Row | None, digits: int) -> str:
+    """A number without its interval, for tables that have no room for it."""
+    return "-" if row is None or row.value is None else f"{row.value:.{digits}f}"
+
+
+def _fusion(rows: Rows) -> list[str]:
+    """Two policies and their sum, pair by pair."""
+    pairs = list(dict.fromkeys(row.parts[3].partition("@")[2] for row in rows.values() if "@" in row.name))
+    heads = ("query", "first alone", "second alone", "their sum", "gain over the better, points", "either is right")
+    lines: list[str] = []
+    for pair in pairs:
+        weight = rows[f"weight/all/validation/fusion@{pair}"]
+        alone = [
+            name for name in ("retrieval", "retrieval_2", "global") if f"median_m/panorama/unseen/{name}@{pair}" in rows
+        ]
+        lines += [f"`{pair}`, weight {weight.value:g}; R@1 < 50 m, %", "", line(heads), line(["---"] + ["---:"] * 5)]
+        for query, words in [*((query.name, query.words) for query in QUERIES), (ALL, "all together")]:
+            cells = [cell(rows.get(f"r1_50m/{query}/unseen/{name}@{pair}")) for name in (*alone, "fusion")]
+            gain = cell(rows.get(f"gain_50m/{query}/unseen/fusion@{pair}"))
+            either = cell(rows.get(f"r1_50m/{query}/unseen/either@{pair}"))
+            lines.append(line([words, *cells, gain, either]))
+        lines.append("")
+    return [*lines, _source({name: row for name, row in rows.items() if row.parts[2] == "unseen"})]
+
+
+INDEX_WORDS = {
+    "tiercel_exact": "tiercel, exact",
+    "tiercel_index": "tiercel, its index",
+    "faiss_flat": "faiss, flat",
+    "faiss_hnsw": "faiss, HNSW",
+}
+
+
 def _source(rows: Rows) -> str:
     some = next(iter(rows.values()))
     seeds = f", seeds {', '.join(map(str, some.seeds))}" if some.seeds else ""
@@ -121,6 +193,8 @@ TABLES: dict[str, Callable[[Rows], list[str]]] = {
     "zoom_training": _training,
     "zoom_speed": _speed,
     "metropolis": _metropolis,
+    "retrieval": _retrieval,
+    "fusion": _fusion,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,7 @@ class Fix:
         steps: The squares zoomed through, the root first.
         gps: Easting and northing that the photo says it was taken at, metres, to score the answer by; None if it says
             nothing, or a place off the map.
+        together: Paths or names of the other photos from the same spot that were located with it.
     """
 
     photo: str
@@ -87,6 +89,7 @@ class Fix:
     tree: ZoomTree
     steps: list[Square] = field(default_factory=list)
     gps: tuple[float, float] | None = None
+    together: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses a heat map of another tree.
@@ -121,6 +124,7 @@ class Fix:
             "candidates": [self._candidate(candidate) for candidate in self.candidates],
             "heading": _finite(self.heading),
             "gps_distance_m": self.gps_distance_m,
+            **({"together": list(self.together)} if self.together else {}),
         }
 
     def _candidate(self, candidate: Candidate) -> dict[str, Any]:
@@ -160,6 +164,7 @@ class Fix:
         photo: Photo,
         overhead: Overhead,
         truth: tuple[float, float] | None = None,
+        others: Sequence[Photo] = (),
     ) -> None:
         """Writes the answer as a picture: photo, map with heat, zoom steps, candidates.
 
@@ -168,6 +173,7 @@ class Fix:
             photo: The photo that was located.
             overhead: Gives the overhead view of a square: `Basemap.read`, or one that reads a stored overview.
             truth: Where the photo was taken, easting and northing in metres, if known better than the photo says.
+            others: Photos from the same spot that were located with it.
 
         Raises:
             TiercelError: The file cannot be written.
@@ -175,7 +181,7 @@ class Fix:
         from tiercel.fix.picture import draw_fix
         from tiercel.photos.write import replacing
 
-        picture = draw_fix(self, photo, overhead, truth or self.gps)
+        picture = draw_fix(self, photo, overhead, truth or self.gps, others)
         with replacing(Path(path)) as part:
             picture.save(part, "PNG")
 

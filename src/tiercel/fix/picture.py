@@ -47,6 +47,7 @@ _HEAT = np.array(  # position 0..1, then red, green, blue, opacity
         (1.00, 255, 226, 110, 0.90),
     ]
 )
+_SEAM = 6
 _SMOOTH = 3  # lines are drawn this many times too large and reduced
 _WIDTH, _EDGE, _GAP = 1600, 48, 32
 INNER = _WIDTH - 2 * _EDGE
@@ -235,7 +236,33 @@ def draw_photo(photo: Photo, width: int, height: int) -> Image.Image:
     return mat
 
 
-def draw_fix(fix: Fix, photo: Photo, overhead: Overhead, truth: Point | None = None) -> Image.Image:
+def draw_photos(photos: Sequence[Photo], width: int, height: int) -> Image.Image:
+    """Photos side by side in rows, as large as fits, on a mat of exactly the size asked for."""
+    mat = Image.new("RGB", (width, height), MAT)
+    columns = max(range(1, len(photos) + 1), key=lambda columns: _area(photos, width, height, columns))
+    cell = _cell(width, height, columns, math.ceil(len(photos) / columns))
+    for index, photo in enumerate(photos):
+        row, column = divmod(index, columns)
+        mat.paste(draw_photo(photo, *cell), (column * (cell[0] + _SEAM), row * (cell[1] + _SEAM)))
+    return mat
+
+
+def _cell(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
+    return (width - (columns - 1) * _SEAM) // columns, (height - (rows - 1) * _SEAM) // rows
+
+
+def _area(photos: Sequence[Photo], width: int, height: int, columns: int) -> float:
+    """How much of the mat photos cover that are laid out in so many columns."""
+    cell = _cell(width, height, columns, math.ceil(len(photos) / columns))
+    covered = 0.0
+    for tall, wide in (photo.pixels.shape[:2] for photo in photos):
+        covered += min(cell[0] / wide, cell[1] / tall) ** 2 * wide * tall
+    return covered
+
+
+def draw_fix(
+    fix: Fix, photo: Photo, overhead: Overhead, truth: Point | None = None, others: Sequence[Photo] = ()
+) -> Image.Image:
     """The whole figure: coordinate, photo, map with heat, zoom steps, candidates.
 
     Args:
@@ -243,12 +270,13 @@ def draw_fix(fix: Fix, photo: Photo, overhead: Overhead, truth: Point | None = N
         photo: The photo that was located.
         overhead: Reads the map.
         truth: Where the photo was taken, metres in the map's frame, if known.
+        others: Photos from the same spot that were located with it.
     """
     map_side, inner = 680, INNER
     left_width, photo_height = inner - _GAP - map_side, 500
     parts = [_headline(fix, inner, truth)]
     top = Image.new("RGB", (inner, map_side), PAPER)
-    top.paste(draw_photo(photo, left_width, photo_height), (0, 0))
+    top.paste(draw_photos([photo, *others], left_width, photo_height), (0, 0))
     top.paste(_legend(fix, photo, left_width, map_side - photo_height, truth), (0, photo_height))
     top.paste(draw_map(fix, overhead, map_side, truth), (left_width + _GAP, 0))
     parts.append(top)
@@ -282,7 +310,8 @@ def _legend(fix: Fix, photo: Photo, width: int, height: int, truth: Point | None
     facts = [f"{kind}, {photo.field_of_view.value:.0f}° wide: {photo.field_of_view.source}", "heading unknown"]
     if photo.heading is not None:
         facts[1] = f"heading {photo.heading.value:.0f}°: {photo.heading.source}"
-    _text(image, (0, 14), _shortened(photo.name or fix.photo, 22, width), 22, INK)
+    more = f" and {len(fix.together)} more from the same spot" if fix.together else ""
+    _text(image, (0, 14), _shortened((photo.name or fix.photo) + more, 22, width), 22, INK)
     for line, fact in enumerate(facts):
         _text(image, (0, 44 + 23 * line), _shortened(fact, 17, width), 17, MUTED)
     marks = _Sheet(image, Square(0, 0, 1))

@@ -19,7 +19,8 @@ def print_fix(fix: Fix, console: Console | None = None) -> None:
     from rich.table import Table
 
     console = console or Console()
-    console.print(f"[bold]{escape(fix.photo)}[/bold]")
+    for photo in (fix.photo, *fix.together):
+        console.print(f"[bold]{escape(photo)}[/bold]")
     console.print(f"  [bold green]{coordinate(fix.latitude, fix.longitude)}[/bold green]", highlight=False)
     console.print(
         f"  half of the probability within {metres(fix.radius_50_m)}, nine tenths within {metres(fix.radius_90_m)}",

@@ -70,11 +70,17 @@ class Area:
             longitude: Degrees, WGS84.
             radius_m: Metres, above zero.
             frame: The frame of the map.
+
+        Raises:
+            TiercelError: The frame has no coordinates there.
         """
+        name = f"{latitude:g},{longitude:g},{radius_m:g}"
         x, y = frame.from_wgs84(latitude, longitude)
+        if not (np.isfinite(x) and np.isfinite(y)):
+            raise _off_the_frame(name)
         angle = np.arange(CIRCLE_POINTS) * (2 * math.pi / CIRCLE_POINTS)
         ring = np.stack([x + radius_m * np.sin(angle), y + radius_m * np.cos(angle)], -1)
-        return cls(f"{latitude:g},{longitude:g},{radius_m:g}", ((ring,),))
+        return cls(name, ((ring,),))
 
     @classmethod
     def read(cls, path: Path, frame: Frame) -> Area:
@@ -198,8 +204,12 @@ def _ring(path: Path, ring: Any, frame: Frame) -> Points:  # noqa: ANN401  (what
     degrees = _divided(degrees, _EDGE_M / 111_000)
     x, y = frame.from_wgs84(degrees[:, 1], degrees[:, 0])
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise TiercelError(f"{path} reaches where the map's coordinate system has no coordinates; cut it to the map.")
+        raise _off_the_frame(str(path))
     return np.stack([x, y], -1)
+
+
+def _off_the_frame(name: str) -> TiercelError:
+    return TiercelError(f"{name} reaches where the map's coordinate system has no coordinates; cut it to the map.")
 
 
 def _divided(ring: Points, longest: float) -> Points:

@@ -6,6 +6,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
@@ -121,7 +122,11 @@ class Basemap(ABC):
         self.frame = plane.metric_frame()
         self._plane = plane
         self._lock = threading.Lock()
-        x, y = plane.ground(self.frame, *plane.outline())
+        self._place()
+
+    def _place(self) -> None:
+        """Works out bounds and resolution in the frame."""
+        x, y = self._plane.ground(self.frame, *self._plane.outline())
         self.bounds = (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
         self.resolution = self._resolution(float(x[-1]), float(y[-1]))
 
@@ -129,6 +134,16 @@ class Basemap(ABC):
         column, row = self._plane.pixel(self.frame, np.array([x, x + 1, x]), np.array([y, y, y + 1]))
         area = (column[1] - column[0]) * (row[2] - row[0]) - (column[2] - column[0]) * (row[1] - row[0])
         return float(1 / math.sqrt(abs(area)))
+
+    def in_frame(self, frame: Frame) -> Self:
+        """The same map read in another metric frame; it is closed with this one.
+
+        Bounds are not finite where the frame has no coordinates for it.
+        """
+        other = copy(self)
+        other.frame = frame
+        other._place()
+        return other
 
     def read(self, square: Square, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """A north-up picture of a square.

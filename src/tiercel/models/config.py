@@ -324,6 +324,8 @@ class ModelConfig:
         for head, kind in kinds:
             if isinstance(content.get(head), dict):
                 _check_known(kind, content[head], f"{where}, {head},")
+                if head not in content.get("heads", ()):
+                    raise TiercelError(f"{where} has sizes of the head '{head}', but not that head: add it to heads.")
                 content[head] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content[head].items()})
         for key in ("heads", "ranges_m", "width"):
             if key in content:

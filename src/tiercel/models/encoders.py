@@ -2,7 +2,8 @@
 
 A *photo encoder* turns a strip (see `tiercel.models.strips`) into one vector for each azimuth bin. An *overhead
 encoder* turns an overhead picture into a fine and a coarse feature map. ``compact`` is our own pair, small enough for a
-laptop's CPU; any other name is taken as a Hugging Face id (or a local folder) of a vision backbone.
+laptop's CPU; ``timm:NAME`` is a model of the package timm; any other name is taken as a Hugging Face id (or a local
+folder) of a vision backbone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from tiercel.models.config import ModelConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+TIMM = "timm:"
+"""What the names of timm's models begin with here."""
 
 
 class CompactPhotoEncoder(nn.Module):
@@ -167,18 +170,64 @@ class BackboneEncoder(nn.Module):
         return patches.transpose(1, 2).reshape(len(hidden), -1, rows, columns)
 
 
-def vision_backbone(name: str) -> BackboneEncoder:
-    """The vision backbone of that name."""
+class TimmEncoder(nn.Module):
+    """A model of the package timm as a grid of features.
+
+    Args:
+        name: As timm has it, such as ``convnext_base.fb_in22k_ft_in1k_384``.
+
+    Raises:
+        TiercelError: timm is not installed, or the model cannot be had.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Loads the model."""
+        super().__init__()
+        try:
+            import timm
+        except ImportError:
+            raise TiercelError(f"encoder '{TIMM}{name}' needs the package timm: pip install 'tiercel[timm]'.") from None
+        try:
+            self.model: Any = timm.create_model(name, pretrained=True, num_classes=0)
+        except (RuntimeError, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise TiercelError(
+                f"encoder '{TIMM}{name}' cannot be loaded ({reason}): check the name and the connection."
+            ) from None
+        if not hasattr(self.model, "forward_intermediates"):
+            raise TiercelError(f"encoder '{TIMM}{name}' gives no grid of features: choose another model of timm.")
+        made_for = self.model.pretrained_cfg
+        self.channels = int(self.model.num_features)
+        self.size = tuple(made_for["input_size"][1:]) if made_for.get("fixed_input_size") else None
+        self.register_buffer("mean", torch.tensor(made_for["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(made_for["std"]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in -1..1 to (B, channels, h, w)."""
+        assert isinstance(self.mean, Tensor) and isinstance(self.deviation, Tensor)
+        image = ((image + 1.0) / 2.0 - self.mean) / self.deviation
+        if self.size is not None:
+            image = functional.interpolate(image, size=self.size, mode="bilinear", antialias=True)
+        grids: list[Tensor] = self.model.forward_intermediates(
+            image, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return grids[-1]
+
+
+def vision_backbone(name: str) -> BackboneEncoder | TimmEncoder:
+    """The vision backbone of that name: of timm behind ``timm:``, else of Hugging Face."""
+    if name.startswith(TIMM):
+        return TimmEncoder(name.removeprefix(TIMM))
     return BackboneEncoder(name)
 
 
 class BackbonePhotoEncoder(nn.Module):
-    """A `BackboneEncoder` read column by column."""
+    """A vision backbone read column by column."""
 
     def __init__(self, name: str, config: ModelConfig, columns_per_output: int = 8) -> None:
         """Loads the backbone."""
         super().__init__()
-        self.backbone = BackboneEncoder(name)
+        self.backbone = vision_backbone(name)
         self.columns_per_output = columns_per_output
         self.column = nn.Linear(self.backbone.channels * 4, config.column_width)
 
@@ -193,12 +242,12 @@ class BackbonePhotoEncoder(nn.Module):
 
 
 class BackboneOverheadEncoder(nn.Module):
-    """A `BackboneEncoder` brought to the strides of the compact one."""
+    """A vision backbone brought to the strides of the compact one."""
 
     def __init__(self, name: str, config: ModelConfig, outputs: int) -> None:
         """Loads the backbone."""
         super().__init__()
-        self.backbone = BackboneEncoder(name)
+        self.backbone = vision_backbone(name)
         self.coarse = nn.Conv2d(self.backbone.channels, config.width[2], 1)
         self.outputs = outputs
         if outputs:

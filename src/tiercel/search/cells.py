@@ -49,21 +49,17 @@ class ScaleCells:
         inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
         return np.where(inside, self._rows[np.where(inside, row, 0), np.where(inside, col, 0)], -1)
 
-    def over(self, x: Numbers, y: Numbers) -> Indices:
-        """Rows of the gallery of the cells to which points are nearest, of any shape; -1 where that is not stored."""
-        return self.at(*self._place(x, y))
-
-    def around(self, square: Square) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+    def around(self, square: Square) -> tuple[Numbers, Numbers, Indices]:
         """The centres in a square and one more row or column on each side.
 
         Returns:
-            Eastings, northings, and whether the cells are stored, all of one shape, rows from the north.
+            Eastings, northings, and rows of the gallery or -1, all of one shape, from the north and from the west.
         """
         (top, bottom), (left, right) = self._place(
             np.array([square.west, square.east]), np.array([square.north, square.south])
         )
         row, col = np.mgrid[top - 1 : bottom + 2, left - 1 : right + 2]
-        return *self.grid.centre(row, col), self.at(row, col) >= 0
+        return *self.grid.centre(row, col), self.at(row, col)
 
     def _place(self, x: Numbers, y: Numbers) -> tuple[Indices, Indices]:
         col = np.floor((x - self.grid.west) / self.grid.spacing + _SLACK).astype(np.int64)

@@ -6,7 +6,9 @@ then compared exactly (see `tiercel.atlas.index`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +21,7 @@ from tiercel.atlas import Atlas
 from tiercel.atlas.gallery import cell_grids
 from tiercel.atlas.index import Index
 from tiercel.atlas.manifest import IndexRecord
-from tiercel.atlas.tables import check_width, gallery_columns, gallery_table, read_batches, read_column
+from tiercel.atlas.tables import check_width, gallery_columns, gallery_table, read_batches, read_column, read_rows
 from tiercel.errors import TiercelError
 from tiercel.geo import Area
 from tiercel.models.features import PhotoFeatures
@@ -31,12 +33,15 @@ from tiercel.search.posterior import nothing_within
 Scores = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Half = NDArray[np.float16]
+Progress = Callable[[int, int], None]
 
 EXACT_CELLS = 1_000_000
 """Up to so many cells a search compares every one, and their embeddings are held in memory."""
 BLOCK = 16_384
 """Cells that are compared at once."""
 QUERIES_AT_ONCE = 1024
+WHOLE_SHARE = 20
+"""A larger part of the cells than one in so many is read with all the others, from the first to the last."""
 _EXPONENT = np.uint16(0x7C00)
 
 
@@ -115,7 +120,15 @@ class Gallery:
         values: Scores = self._column("side")
         return values
 
-    def search(self, vectors: ArrayLike, k: int, *, within: Area | None = None, exact: bool | None = None) -> Hits:
+    def search(
+        self,
+        vectors: ArrayLike,
+        k: int,
+        *,
+        within: Area | None = None,
+        exact: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
         """The cells most like each of some vectors.
 
         Args:
@@ -123,6 +136,7 @@ class Gallery:
             k: Cells wanted for each.
             within: Only cells with their centres in this area are searched.
             exact: Whether every cell is compared; by default if there are at most a million of them (in the area).
+            progress: Called with the number of cells compared and of all, where every one is.
 
         Raises:
             TiercelError: The vectors are of another width or no numbers, the area holds no cell, or the approximate
@@ -133,10 +147,10 @@ class Gallery:
         if exact is None:
             exact = (len(self) if rows is None else len(rows)) <= EXACT_CELLS
         if exact:
-            return self._compare_all(queries, k, rows)
+            return self._compare_all(queries, k, rows, progress)
         record = self._fresh_index()
-        found = self._index.nearest(queries, k, probes=record.probes, refine=record.refine, rows=rows)
-        return Hits(*found)
+        with self._whole():
+            return Hits(*self._index.nearest(queries, k, probes=record.probes, effort=record.effort, rows=rows))
 
     def similarities(self, vectors: ArrayLike) -> Scores:
         """Inner products of vectors with all cells.
@@ -152,6 +166,12 @@ class Gallery:
         for start, block in self.blocks():
             np.matmul(queries, block.T, out=similar[:, start : start + len(block)])
         return similar
+
+    def vectors(self, rows: Indices) -> Scores:
+        """Embeddings of some cells: (rows,) in any order to (rows, width) float32."""
+        if len(self) <= EXACT_CELLS:
+            return self._embeddings[rows].astype(np.float32)
+        return self._taken(rows).astype(np.float32)
 
     def rows_within(self, area: Area) -> Indices:
         """Rows of the cells with their centres in an area, in growing order.
@@ -188,6 +208,10 @@ class Gallery:
                 some = slice(start, start + BLOCK)
                 yield self._embeddings[some] if rows is None else self._embeddings[rows[some]]
             return
+        if rows is not None and len(rows) < len(self) // WHOLE_SHARE:
+            for start in range(0, len(rows), BLOCK):
+                yield self._taken(rows[start : start + BLOCK])
+            return
         first = 0
         for batch in self._batches():
             if rows is not None:
@@ -197,13 +221,16 @@ class Gallery:
             if len(batch):
                 yield batch
 
+    def _taken(self, rows: Indices) -> Half:
+        """Embeddings of some cells, from disk."""
+        with self._whole():
+            return self._finite(read_rows(self.table, "embedding", self._columns["embedding"], rows, self.version))
+
     def _batches(self) -> Iterator[Half]:
         """All embeddings, from disk."""
-        try:
+        with self._whole():
             for batch in read_batches(self.table, "embedding", self._columns["embedding"], self.version, BLOCK):
                 yield self._finite(batch)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._damaged from error
 
     @cached_property
     def _index(self) -> Index:
@@ -237,9 +264,11 @@ class Gallery:
             raise TiercelError("A photo's embedding is no number; fetch the model or train it again.")
         return queries
 
-    def _compare_all(self, queries: Scores, k: int, rows: Indices | None) -> Hits:
-        best = Best(len(queries), k)
+    def _compare_all(self, queries: Scores, k: int, rows: Indices | None, progress: Progress | None) -> Hits:
+        best, count = Best(len(queries), k), len(self) if rows is None else len(rows)
         for start, block in self.blocks(rows):
+            if progress is not None:
+                progress(start, count)
             for first in range(0, len(queries), QUERIES_AT_ONCE):
                 best.add(first, start, queries[first : first + QUERIES_AT_ONCE] @ block.T)
         cells = best.cells
@@ -267,14 +296,18 @@ class Gallery:
         return index
 
     def _column(self, name: str) -> Any:  # noqa: ANN401  (of the column's own type)
-        try:
+        with self._whole():
             return read_column(self.table, name, self._columns[name], self.version)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._damaged from error
 
-    @property
-    def _damaged(self) -> TiercelError:
-        return TiercelError(f"{self.table.parent} is incomplete or damaged; build it again with --overwrite.")
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Says in a sentence that the table cannot be read."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            raise TiercelError(
+                f"{self.table.parent} is incomplete or damaged; build it again with --overwrite."
+            ) from error
 
 
 class GalleryRetriever:
@@ -365,31 +398,35 @@ class GalleryScores:
     def place(self, leaf: int) -> tuple[float, float]:
         """Where in a stored leaf the photo fits best: easting and northing, metres.
 
-        That is around the best centre of a cell of the finest grid, at the leaf's best heading: the mean of it and of
-        the eight around it, weighted by what they score (averaged over scales, each by the cell that the centre lies
-        nearest to). It is the centre of the leaf where no cell has its own in it.
+        Of the cells of the finest grid with their centres in the leaf, the best at the leaf's best heading; and between
+        centres the top of the parabola through its score and those of its neighbours, along each axis. It is the centre
+        of the leaf where no cell has its own in it.
         """
         tree = self.atlas.tree
         square = tree.square(tree.depth, *(int(v) for v in tree.unflat(tree.depth, leaf)))
         finest = min(self.retriever.cells, key=lambda cells: cells.grid.spacing)
-        x, y, stored = finest.around(square)
-        score = np.where(stored, self._at(x, y, self._best_row(leaf)), -np.inf)
+        x, y, rows = finest.around(square)
+        score = np.where(rows < 0, -np.inf, self.logits[self._best_row(leaf)][rows])
         inside = np.where(square.contains(x, y), score, -np.inf)
         if not np.isfinite(inside).any():
             return square.x, square.y
-        row, col = np.unravel_index(int(inside.argmax()), inside.shape)
-        near = (slice(max(0, row - 1), row + 2), slice(max(0, col - 1), col + 2))
-        weight = np.exp(score[near] - score[near].max())
-        return float(np.average(x[near], weights=weight)), float(np.average(y[near], weights=weight))
+        row, col = (int(v) for v in np.unravel_index(int(inside.argmax()), inside.shape))
+        east = _top(score[row, col - 1 : col + 2])
+        south = _top(score[row - 1 : row + 2, col])
+        spacing = finest.grid.spacing
+        return float(x[row, col] + east * spacing), float(y[row, col] - south * spacing)
 
     def _best_row(self, leaf: int) -> int:
         return int(self.by_heading[int(self.atlas.rows(np.array([leaf]))[0])].argmax())
 
-    def _at(self, x: NDArray[np.float64], y: NDArray[np.float64], heading: int) -> NDArray[np.float64]:
-        """What points score at a heading: the mean of those scales that have a cell there."""
-        total, scales = np.zeros(x.shape), np.zeros(x.shape)
-        for cells in self.retriever.cells:
-            rows = cells.over(x, y)
-            total += np.where(rows < 0, 0.0, self.logits[heading][rows])
-            scales += rows >= 0
-        return total / np.maximum(scales, 1)
+
+def _top(scores: Scores) -> float:
+    """Where the parabola through three scores, one apart, has its top: from the middle one, at most half way to others.
+
+    In the middle where one is missing or these have no top.
+    """
+    before, middle, after = (float(value) for value in scores)
+    bend = before - 2 * middle + after
+    if not (math.isfinite(bend) and bend < 0):
+        return 0.0
+    return min(0.5, max(-0.5, (before - after) / (2 * bend)))

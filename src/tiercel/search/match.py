@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from tiercel.models.match import MatchHead, correlate, correlate_spectra, templa
 from tiercel.models.model import Model, polar_columns
 
 Floats = NDArray[np.float64]
+_Array = TypeVar("_Array", Tensor, NDArray[np.float32])
 
 OFF_THE_MAP = -1e4
 """Score of positions where the camera cannot be."""
@@ -24,6 +27,8 @@ TRANSFORM = 128
 """Side in cells of the pieces that a sweep transforms: large enough that little of it is overlap."""
 WITHIN_BIN = 2
 """Headings tried in each azimuth bin where none is known: as close together as the match was trained for."""
+TILES_AT_ONCE = 4
+"""Tiles that are looked at together where every heading is: few enough that memory stays bounded."""
 TILES_KEPT = 176
 """Spectra of this many tiles stay in memory, about a megabyte each: those of a city of 2 km."""
 
@@ -70,7 +75,6 @@ class Matcher:
         self.tile = max(1, (TRANSFORM - 2 * self.head.radius) // self.cells)
         self._spectra: dict[int, Tensor] = {}
 
-    @torch.inference_mode()
     def match(self, photo: PhotoFeatures, leaves: NDArray[np.int64]) -> Matches:
         """Look closely at candidate leaves.
 
@@ -78,16 +82,77 @@ class Matcher:
             photo: The photo.
             leaves: (K,) flat indices of stored leaves.
         """
-        left = photo.headings_deg[0] - photo.polar_start_deg[0]
-        starts = self._starts(photo, polar_columns(self.model.config))
+        return self.match_together([photo], leaves)
+
+    @torch.inference_mode()
+    def match_together(self, photos: Sequence[PhotoFeatures], leaves: NDArray[np.int64]) -> Matches:
+        """Look closely at candidate leaves, for photos from one spot that may have looked any way.
+
+        Args:
+            photos: The photos; each one's heading is summed out by itself.
+            leaves: (K,) flat indices of stored leaves.
+
+        Returns:
+            One place for all of them in each leaf, and the heading of the first.
+        """
         places = zip(*self.atlas.tree.unflat(self.atlas.tree.depth, leaves), strict=True)
         found = [self._window(int(row), int(col), 1, self.slack) for row, col in places]
         windows, possible = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
-        device = self.model.device
-        scores = correlate(self._templates(photo, starts), windows.to(device)[None])[0] * self.head.scale()
-        scores = scores.masked_fill(~possible.to(device), OFF_THE_MAP)
-        total = scores.permute(1, 0, 2, 3).flatten(1).logsumexp(1).cpu().numpy().astype(np.float64)
-        return self._poses(scores.cpu().numpy(), leaves, total, starts, float(left))
+        windows, possible, scores = windows.to(self.model.device), possible.to(self.model.device), []
+        for photo in photos:
+            starts = self._starts(photo, polar_columns(self.model.config))
+            one = correlate(self._templates(photo, starts), windows[None])[0] * self.head.scale()
+            scores.append(one.masked_fill(~possible, OFF_THE_MAP))
+        total = _added([one.logsumexp(0) for one in scores]).flatten(1).logsumexp(1).cpu().numpy().astype(np.float64)
+        first = photos[0]
+        azimuths = self._starts(first, len(scores[0])) + float(first.headings_deg[0] - first.polar_start_deg[0])
+        return self._poses([one.cpu().numpy() for one in scores], leaves, total, azimuths)
+
+    @torch.inference_mode()
+    def everywhere(self, photos: Sequence[PhotoFeatures]) -> Floats:
+        """Score every position and every heading of the map, a few tiles at a time.
+
+        Args:
+            photos: Photos from one spot, each of which may have looked any way: each one's heading is summed out by
+                itself.
+
+        Returns:
+            (stored leaves,) the log-sum-exp over the positions of each leaf, one to a cell of the match, of what all
+            photos together score there.
+        """
+        side = self.tile * self.cells + 2 * self.head.radius
+        spectra = []
+        for photo in photos:
+            templates = self._templates(photo, self._within_bins(photo).ravel())[0]
+            spectra.append(template_spectrum(templates, side).resolve_conj().permute(2, 3, 0, 1).contiguous())
+        numbers = [number for number in range(self._across**2) if (self._rows(number) >= 0).any()]
+        scores = np.full(len(self.atlas.leaf_index), -np.inf)
+        for some in (numbers[first : first + TILES_AT_ONCE] for first in range(0, len(numbers), TILES_AT_ONCE)):
+            tiles = torch.stack([self._spectrum(number).permute(1, 2, 0) for number in some], -1)
+            cells = _added([self._at_any_heading(templates, tiles) for templates in spectra])
+            cells = cells.reshape(len(some), *2 * (self.tile, self.cells)).logsumexp((2, 4))
+            for number, by_leaf in zip(some, cells.flatten(1).cpu().numpy(), strict=True):
+                rows = self._rows(number)
+                scores[rows[rows >= 0]] = by_leaf[rows >= 0]
+        return scores
+
+    def _at_any_heading(self, templates: Tensor, tiles: Tensor) -> Tensor:
+        """The mean over headings of the likelihood of each position, as a logarithm.
+
+        As a matrix product for each frequency: fast where all headings are looked at in several tiles.
+
+        Args:
+            templates: (side, side // 2 + 1, headings, match_width) spectra.
+            tiles: (side, side // 2 + 1, match_width, n) spectra.
+
+        Returns:
+            (n, cells, cells).
+        """
+        side, inside = len(templates), self.tile * self.cells
+        found = torch.fft.irfft2(templates @ tiles, s=(side, side), dim=(0, 1)).permute(2, 3, 0, 1)
+        found = found[..., :inside, :inside] * self.head.scale()
+        mean: Tensor = found.logsumexp(0) - math.log(len(found))
+        return mean
 
     @torch.inference_mode()
     def sweep(self, photo: PhotoFeatures, probability: Floats, effort: int) -> tuple[NDArray[np.int64], Floats]:
@@ -174,6 +239,11 @@ class Matcher:
         inside = (row < side) & (col < side)
         return np.where(inside, tree.flat(tree.depth, np.where(inside, row, 0), np.where(inside, col, 0)), -1).ravel()
 
+    def _rows(self, number: int) -> NDArray[np.int64]:
+        """Where a tile's leaves are in the arrays over stored leaves; -1 for those that are not stored."""
+        leaves = self._leaves(number)
+        return np.where(leaves >= 0, self.atlas.rows(leaves), -1)
+
     def _spectrum(self, number: int) -> Tensor:
         """Of a tile and what its templates reach around it."""
         if number not in self._spectra:
@@ -215,28 +285,43 @@ class Matcher:
         return np.ascontiguousarray(whole[:, seen, seen]), possible[camera, camera]
 
     def _poses(
-        self, scores: NDArray[np.float32], leaves: NDArray[np.int64], total: Floats, starts: Floats, left: float
+        self, scores: Sequence[NDArray[np.float32]], leaves: NDArray[np.int64], total: Floats, azimuths: Floats
     ) -> Matches:
-        """The best pose in each candidate, finer than the grid by a parabola through the peak along each axis."""
+        """The best pose in each candidate, finer than the grid by a parabola through the peak along each axis.
+
+        Args:
+            scores: (turns, K, cells, cells) of each photo. The best place is that of the best pose of all together.
+            leaves: (K,) flat.
+            total: (K,) the candidates' scores.
+            azimuths: (turns,) headings of the first photo.
+        """
         tree, cell = self.atlas.tree, self.model.config.match_cell_m
-        turns, count, inside = scores.shape[:3]
-        best = scores.transpose(1, 0, 2, 3).reshape(count, -1).argmax(1)
-        turn, rest = np.divmod(best, inside * inside)
-        row, col = np.divmod(rest, inside)
+        turns, count, inside = scores[0].shape[:3]
+        best = _added([one.max(0) for one in scores]).reshape(count, -1).argmax(1)
+        row, col = np.divmod(best, inside)
         at = np.arange(count)
-        across = scores[turn, at, row, :], col, False
-        down = scores[turn, at, :, col], row, False
-        around = scores[:, at, row, col].T, turn, True
-        fine_col, fine_row, fine_turn = (_peak(*axis) for axis in (across, down, around))
+        turn = [one[:, at, row, col].argmax(0) for one in scores]
+        across = _added([one[turned, at, row, :] for one, turned in zip(scores, turn, strict=True)])
+        down = _added([one[turned, at, :, col] for one, turned in zip(scores, turn, strict=True)])
+        fine_col, fine_row = _peak(across, col, False), _peak(down, row, False)
+        fine_turn = _peak(scores[0][:, at, row, col].T, turn[0], True)
         leaf_row, leaf_col = tree.unflat(tree.depth, leaves)
         leaf_x, leaf_y = tree.centre(tree.depth, leaf_row, leaf_col)
         # Cell 0 of the window that the camera may be in lies half a leaf and the slack from the leaf's centre.
         offset = (self.model.config.match_cells_per_leaf / 2 + self.slack - 0.5) * cell
         step = 360.0 / turns if turns > 1 else 0.0
-        heading = (starts[turn] + fine_turn * step + left) % 360.0
+        heading = (azimuths[turn[0]] + fine_turn * step) % 360.0
         return Matches(
             leaves, total, leaf_x - offset + (col + fine_col) * cell, leaf_y + offset - (row + fine_row) * cell, heading
         )
+
+
+def _added(parts: Sequence[_Array]) -> _Array:
+    """Their sum."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
 
 
 def _peak(lines: NDArray[np.float32], index: NDArray[np.int64], wraps: bool) -> Floats:

@@ -60,13 +60,10 @@ class PairBatches:
         """Keeps the source at hand.
 
         Raises:
-            TiercelError: there is no such sampling.
+            TiercelError: there is no such sampling, or no scale to cut tiles at.
         """
         assert config.embedding is not None
-        if stage.sampling not in SAMPLINGS:
-            raise TiercelError(
-                f"stage '{stage.name}' has the sampling '{stage.sampling}': use one of {', '.join(SAMPLINGS)}."
-            )
+        _check(stage)
         self.source, self.stage, self.config, self.augment = source, stage, config, augment
         self.seed, self.process, self.processes = 0, 0, 1
         self.neighbours: Neighbours | None = None
@@ -224,8 +221,24 @@ class PairBatches:
         return batch | {"tiles": tiles, "strips": augment_photos(batch["strips"], stage.augmented, rng)}
 
 
+def _check(stage: Stage) -> None:
+    """Refuse settings that no batch can be made by."""
+    wrong = ""
+    if stage.sampling not in SAMPLINGS:
+        wrong = f"the sampling '{stage.sampling}': use one of {', '.join(SAMPLINGS)}"
+    elif stage.sampling == "dynamic" and stage.refresh_epochs < 1:
+        wrong = f"refresh_epochs {stage.refresh_epochs}: neighbours can be looked for every epoch (1) or more rarely"
+    elif not stage.tile_scales or min(stage.tile_scales) <= 0:
+        wrong = f"tile_scales {list(stage.tile_scales)}: give one or more above 0, such as [1]"
+    elif stage.pairs_per_batch < 2:
+        wrong = f"pairs_per_batch {stage.pairs_per_batch}: give 2 or more"
+    if wrong:
+        raise TiercelError(f"stage '{stage.name}' has {wrong}.")
+
+
 def steps_per_epoch(stage: Stage, source: PairSource, processes: int) -> int:
     """Steps of a pass; what does not fill a batch waits for another."""
+    _check(stage)
     taken = min(stage.pairs_per_epoch or len(source), len(source))
     return max(1, taken // (stage.pairs_per_batch * processes))
 

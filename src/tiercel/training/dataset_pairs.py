@@ -48,7 +48,8 @@ class DatasetPairs:
         self.queries, self.gallery, self.config, self.sizes = queries, gallery, config, config.embedding
         places = np.array([_place(query) for query in queries]).reshape(-1, 2)
         self.group = areas(places)
-        self._origins = np.array([np.nanmean(places[self.group == area], 0) for area in range(self.group.max() + 1)])
+        numbers = range(int(self.group.max(initial=-1)) + 1)
+        self._origins = np.array([_middle(places[self.group == number]) for number in numbers]).reshape(-1, 2)
         self.positions = _metres(places, self._origins[self.group])
         self.identity = np.array([query.positive for query in queries], np.int64)
         self.semi_positives: Sequence[tuple[int, ...]] = [query.semi_positives for query in queries]
@@ -114,6 +115,12 @@ def _place(one: PairQuery | Reference) -> tuple[float, float]:
     return one.longitude, one.latitude
 
 
+def _middle(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of those that are known, of (n, 2)."""
+    known = places[np.isfinite(places).all(1)]
+    return known.mean(0) if len(known) else np.zeros(2)
+
+
 def _metres(places: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
     """Metres east and north of an origin, all (n, 2) longitude and latitude; good for the few kilometres of a city."""
     off = np.radians(places - origin) * EARTH_RADIUS_M
@@ -122,7 +129,7 @@ def _metres(places: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray
 
 
 def areas(places: NDArray[np.float64]) -> Indices:
-    """Which photos are near each other: a number for each of (n, 2) longitudes and latitudes, 0 for unknown ones.
+    """Which photos are near each other: a number for each of (n, 2) longitudes and latitudes; unknown ones lie at 0, 0.
 
     Photos are of one area where a chain of occupied squares of `AREA_DEG` degrees leads from one to the other.
     """

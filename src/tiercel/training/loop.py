@@ -266,10 +266,8 @@ def _in_pairs(data: Prepared, config: ModelConfig) -> Prepared:
     """Cities as pairs of photos and tiles, where that is what the model embeds."""
     if config.embedding is None:
         return data
-    found = [
-        CityPairs(part, config) if isinstance(part, list) and part else part for part in (data.train, data.validation)
-    ]
-    return Prepared(*found)
+    parts = (CityPairs(part, config) if isinstance(part, list) else part for part in (data.train, data.validation))
+    return Prepared(*parts)
 
 
 def _in_steps(recipe: Recipe, stage: Stage, data: Prepared, processes: int) -> tuple[Stage, int]:

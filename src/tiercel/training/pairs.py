@@ -99,16 +99,17 @@ class CityPairs:
         assert config.embedding is not None
         self.cities, self.config, self.sizes = cities, config, config.embedding
         counts = [len(city.positions) for city in cities]
+        self._first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.group = np.repeat(np.arange(len(cities)), counts)
-        self.number = np.concatenate([np.arange(count) for count in counts])
+        self.number = np.arange(len(self.group)) - self._first[self.group]
         # North is up here, but south in a city's arrays.
-        self.positions = np.concatenate([city.positions.astype(np.float64) for city in cities]) * (1.0, -1.0)
+        places = [city.positions.astype(np.float64) for city in cities]
+        self.positions = np.concatenate([np.zeros((0, 2)), *places]) * (1.0, -1.0)
         cells = np.floor(self.positions * (1.0, -1.0) / config.leaf_m).astype(np.int64)
         per_side = int(cells.max(initial=0)) + 1
         self.identity = (self.group * per_side + cells[:, 1]) * per_side + cells[:, 0]
         self.semi_positives: Sequence[tuple[int, ...]] = [()] * len(self.group)
         self._centres = (cells + 0.5) * config.leaf_m * (1.0, -1.0)
-        self._first = np.concatenate([[0], np.cumsum(counts)])
 
     def __len__(self) -> int:
         """How many pairs."""

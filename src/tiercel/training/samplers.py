@@ -26,10 +26,10 @@ SAMPLINGS = ("random", "gps", "dynamic")
 def members_of_epoch(count: int, stage: Stage, seed: int, epoch: int) -> Indices:
     """The pairs that an epoch takes, in order: all `count` of them, or those that are drawn for it."""
     wanted = min(stage.pairs_per_epoch or count, count)
-    # Passes through all pairs, cut into epochs: no pair comes again before the others have come.
-    passes, first = divmod(epoch * wanted, count)
-    order = [np.random.default_rng([seed, number, 13]).permutation(count) for number in (passes, passes + 1)]
-    return np.sort(np.concatenate(order)[first : first + wanted])
+    # Passes through all pairs are cut into epochs: hardly a pair comes again before the others have come.
+    passes, part = divmod(epoch, count // wanted)
+    order = np.random.default_rng([seed, passes, 13]).permutation(count)
+    return np.sort(order[part * wanted : (part + 1) * wanted])
 
 
 def geographic_neighbours(source: PairSource, pool: int) -> Neighbours:
@@ -122,6 +122,10 @@ def batches_of_epoch(
     Raises:
         TiercelError: there are too few pairs that are no rivals to fill a batch.
     """
+    if len(members) < size:
+        raise TiercelError(
+            f"an epoch of {len(members)} pairs does not fill one batch of {size}: set pairs_per_batch to that or less."
+        )
     waiting = deque(rng.permutation(members).tolist())
     free = np.zeros(len(source), bool)
     free[members] = True

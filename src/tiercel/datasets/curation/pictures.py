@@ -28,6 +28,7 @@ DROPPED: Colour = (200, 30, 60)
 STATES: dict[str, tuple[str, Colour]] = {
     "dropped": ("dropped", DROPPED),
     LEFT_OUT: ("left out between the two", (120, 120, 125)),
+    "photo": ("photos", TRAIN),
     "train": ("training", TRAIN),
     "val": ("validation", VALIDATION),
 }

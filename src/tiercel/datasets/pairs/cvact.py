@@ -121,7 +121,9 @@ class Cvact:
         listing = Listing()
         steps = ((lambda split=split: self._check_split(split, listing)) for split in self.splits)
         parts, problems = parts_of(lambda: [listing.part("table", [self.folder / FILE], self.folder)], *steps)
-        notes = ["One pair of the published training set has no pictures: leave it out with missing='skip'."]
+        notes = []
+        if any(part.missing and "train" in part.what for part in parts):
+            notes.append("One pair of the published training set has no pictures: leave it out with missing='skip'.")
         if not problems and parts[0].there and not np.isfinite(self._table.latitude).all():
             notes.append(f"Coordinates in {FILE} are not all in Canberra's zone; photos outside have no position.")
         return Checked("CVACT", self.folder, parts, problems, tuple(notes), SOURCE)

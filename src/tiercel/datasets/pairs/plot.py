@@ -50,9 +50,7 @@ def plot(dataset: PairDataset, path: str | Path) -> None:
     Raises:
         TiercelError: No split has a whole pair, a picture is damaged, or the file cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise TiercelError(f"{path} would be a picture: end its name in .png or .jpg.")
+    path = _picture(path)
     splits = _readable(dataset)
     sheet, maps = _contact_sheet(splits), _maps(splits)
     image = Image.new("RGB", (_WIDTH, 84 + sheet.height + maps.height), PAPER)
@@ -63,8 +61,24 @@ def plot(dataset: PairDataset, path: str | Path) -> None:
     write(image, (_EDGE, 54), counts, 16, MUTED)
     image.paste(sheet, (0, 84))
     image.paste(maps, (0, 84 + sheet.height))
+    save(image, path)
+
+
+def save(image: Image.Image, path: str | Path) -> None:
+    """Writes a picture as its name says, whole or not at all.
+
+    Raises:
+        TiercelError: The name ends in neither .png nor .jpg, or the file cannot be written.
+    """
+    path = _picture(path)
     with replacing(path) as part:
         image.save(part, "PNG" if path.suffix.lower() == ".png" else "JPEG", quality=88)
+
+
+def _picture(path: str | Path) -> Path:
+    if Path(path).suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise TiercelError(f"{path} would be a picture: end its name in .png or .jpg.")
+    return Path(path)
 
 
 def _readable(dataset: PairDataset) -> list[PairSplit]:

@@ -58,7 +58,7 @@ SOURCE = (
 
 _FIELDS = 13
 _HEADING = 0.0
-_REMEDY = "copy the folders of lists (splits, splits__corrected) of VIGOR there"
+_REMEDY = "copy the folders of lists (splits, splits__corrected) of VIGOR there, or use the labels that are there"
 
 
 @dataclass(frozen=True)
@@ -200,18 +200,24 @@ class Vigor:
         return [listing.part(f"panoramas of {city}", (folder / name for name in names), self.folder)]
 
     def _notes(self) -> Iterable[str]:
-        """How far the labels are from the positions in the names."""
+        """Which labels there are, and how far the ones in use are from the positions in the names."""
+        yield f"There are {' and '.join(labels_in(self.folder)) or 'no'} labels."
+        apart: dict[str, float] = {}
         for city in CITIES:
             try:
                 labels = [label for _, label in self._labels(self._label_list(city, LABEL_LISTS[2]))]
             except TiercelError:
                 continue
             if labels:
-                apart = label_errors_m(labels)
-                yield (
-                    f"The {self.labels} labels of {city} are {np.median(apart):.1f} m off the positions in the names "
-                    f"of the files in the median, {apart.max():.1f} m at most."
-                )
+                apart[city] = float(np.median(label_errors_m(labels)))
+        if apart:
+            medians = ", ".join(f"{metres:.1f} m in {city}" for city, metres in apart.items())
+            yield f"In the median the {self.labels} labels are off the positions in the names of files by {medians}."
+
+
+def labels_in(folder: Path) -> list[str]:
+    """Which labels a folder has, of "original" and "corrected"."""
+    return [kind for kind, names in LABEL_FOLDERS.items() if any((folder / name).is_dir() for name in names)]
 
 
 def label_errors_m(labels: Sequence[Label]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
