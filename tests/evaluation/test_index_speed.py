@@ -74,7 +74,7 @@ def test_a_process_that_was_killed_is_told_and_the_others_are_measured(
     ("arguments", "sentence"),
     [
         (["--sizes", "10"], "less than 1000 cells"),
-        (["--methods", "annoy"], "no index 'annoy': there are faiss_flat"),
+        (["--methods", "annoy"], "no index 'annoy': there are tiercel_exact"),
         (["--sizes", str(10**12)], r"GB free and up to 4000000\.0 GB are needed"),
     ],
 )

@@ -200,12 +200,12 @@ class Vectors:
     def _interpolated(self, spacing: int, row: int) -> Floats:
         """A row of a map between random values so many cells apart, of variance 1: (side, width)."""
         count = self.side // spacing + 2
-        down, rest = divmod(row + 0.5, spacing)
+        down, below_it = divmod(row + 0.5, spacing)
         above, below = (
             _rng(f"scale {spacing}", int(down) + step).standard_normal((count, self.statistics.width), np.float32)
             for step in (0, 1)
         )
-        lattice = _between(above, below, np.full(1, rest / spacing, np.float32))
+        lattice = _between(above, below, np.full(1, below_it / spacing, np.float32))
         left, way = np.divmod(np.arange(self.side) + 0.5, spacing)
         first = left.astype(np.int64)
         return _between(lattice[first], lattice[first + 1], (way / spacing).astype(np.float32)[:, None])
