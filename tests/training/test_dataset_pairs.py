@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.models.tiny import panorama_of_scene, photo_of_scene, scene
@@ -14,10 +16,12 @@ from tiercel.datasets import pairs as datasets
 from tiercel.datasets.pairs import PairQuery, PairSplit, Reference
 from tiercel.errors import TiercelError
 from tiercel.models import load_model
+from tiercel.models.config import EmbeddingConfig
 from tiercel.training import Recipe, train
 from tiercel.training.cities import SPARE_ROWS
 from tiercel.training.contrastive import PairBatches, fitting
 from tiercel.training.dataset_pairs import DatasetPairs, areas, open_pair_sources
+from tiercel.training.loop import Prepared, optimiser_for, train_stage
 from tiercel.training.samplers import geographic_neighbours
 
 LATITUDE, LONGITUDE = 47.6, -122.3
@@ -209,3 +213,32 @@ def test_training_by_a_recipe(fake, tmp_path) -> None:
     model = load_model(folder, "cpu")
     assert model.config.heads == ("embedding",) and model.config.embedding.pooling == "mean"
     assert "Photos" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_one_photo_that_cannot_be_read(fake, folder, tmp_path, workers) -> None:
+    """The sentence alone, also from another process, and what was trained until then is kept."""
+    (folder / "spoilt.png").write_bytes((folder / "panorama0.png").read_bytes()[:900])
+    train_on, _ = open_pair_sources(Recipe(model=PAIRS, data="any"))
+    train_on.queries = [*train_on.queries[:-1], dataclasses.replace(train_on.queries[-1], file=folder / "spoilt.png")]
+    stage = small_stage(
+        heads=("embedding",), pairs_per_batch=2, sampling="random", steps=20, panoramas=1.0, plain_from=1
+    )
+    recipe = Recipe(model=PAIRS, precision="no", workers=workers, save_every=1)
+    with pytest.raises(TiercelError) as caught:
+        train_stage(recipe, stage, tmp_path, Prepared(train_on, []), lambda line: None)
+    assert str(caught.value).startswith(f"{folder / 'spoilt.png'} ") and "\n" not in str(caught.value)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_the_recipe_of_sample4geo_says_what_was_published() -> None:
+    recipe = Recipe.load(Path(__file__).parents[2] / "recipes" / "retrieval-sample4geo.yaml")
+    assert recipe.model.embedding == EmbeddingConfig(1024, 384, 73.0, True, "mean")
+    assert (recipe.model.strip_columns, recipe.model.strip_height) == (768, 384)
+    (stage,) = recipe.stages
+    wanted = {
+        "epochs": 40, "pairs_per_batch": 128, "sampling": "dynamic", "gps_epochs": 4, "refresh_epochs": 4,
+        "neighbours_pool": 128, "neighbours_chosen": 64, "label_smoothing": 0.1, "learning_rate": 1e-3,
+    }  # fmt: skip
+    assert {name: getattr(stage, name) for name in wanted} == wanted
+    assert isinstance(optimiser_for(stage, [torch.nn.Parameter(torch.ones(2))], 999), torch.optim.AdamW)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lance
 import numpy as np
@@ -24,7 +25,7 @@ KIND = "IVF_HNSW_SQ"
 """Divided into partitions by k-means, in each a graph of neighbours over embeddings of one byte a number."""
 CELLS_PER_PARTITION = 1_000_000
 """Few partitions, all of which are searched: they bound the memory that building takes, and cost no recall."""
-GRAPH = {"m": 16, "ef_construction": 80}
+GRAPH: dict[str, Any] = {"m": 16, "ef_construction": 80}
 """Neighbours that a cell keeps, and candidates kept in view when they are chosen; more finds more with less effort."""
 REFINE = 3
 """How many times as many candidates as cells asked for are compared exactly."""

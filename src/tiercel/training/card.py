@@ -56,6 +56,11 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
 
 def _data(recipe: Recipe) -> str:
     """What it was trained on."""
+    if recipe.data and any("embedding" in stage.heads for stage in recipe.stages):
+        return (
+            f"Photos and tiles in {recipe.data}, its split `train`, of which a few tiles and their photos were kept "
+            "aside to watch progress on; see there whose they are."
+        )
     if recipe.data:
         return f"Photos and the map in {recipe.data}, split as its CSV files say; see there whose they are."
     train = seeds("train", recipe.cities.train, recipe.cities.first)

@@ -42,6 +42,7 @@ VALIDATION_BATCHES = 8
 STATE = "state.pt"
 BEST = "best.pt"
 WEIGHTS = "model.safetensors"
+RAISED = f"{TiercelError.__module__}.{TiercelError.__name__}: "
 LENT = {"photo.": ("match.photo.",), "retrieval.encoder.": ("match.", "zoom.encoder.", "embedding.encoder.")}
 """Retrieval's encoders, and the other heads' that may start from them."""
 
@@ -304,7 +305,10 @@ def _timed(loader: DataLoader[Batch], first: int) -> Iterator[tuple[int, tuple[B
     source, step = iter(loader), first
     while True:
         before = time.perf_counter()
-        batch = next(source, None)
+        try:
+            batch = next(source, None)
+        except TiercelError as error:  # which comes from another process with that one's whole traceback
+            raise TiercelError(str(error).splitlines()[-1].removeprefix(RAISED)) from None
         if batch is None:
             return
         yield step, (batch, time.perf_counter() - before)

@@ -49,7 +49,8 @@ def geographic_neighbours(source: PairSource, pool: int) -> Neighbours:
         places = source.positions[members]
         for first in range(0, len(members), ROWS_AT_ONCE):
             some = members[first : first + ROWS_AT_ONCE]
-            squared = ((source.positions[some, None] - places[None]) ** 2).sum(2)
+            here = source.positions[some]
+            squared = (here[:, :1] - places[:, 0]) ** 2 + (here[:, 1:] - places[:, 1]) ** 2
             out[some] = _nearest(-squared, some, members, source, pool)
     return out
 
