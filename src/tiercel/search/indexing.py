@@ -31,7 +31,7 @@ SPARE = 0.005
 """By how much it has to exceed this on the made-up photos, for real ones are others."""
 PHOTOS = 200
 FIRST_EFFORT = 64
-_GROWTH = 1.5
+_GROWTH = 1.25
 _SEED = 0
 
 
