@@ -311,6 +311,10 @@ def test_districts_that_add_nothing(west, whole, fake_model, tmp_path) -> None:
             TiercelError, match=f"The map {basemap.name} adds no cell to .*atlas: what it covers is the"
         ):
             append(basemap, every_head(fake_model), tmp_path / "atlas")
+    build(west, embedding_model(fake_model), tmp_path / "grows")
+    with pytest.raises(TiercelError, match="The map empty adds no cell to"):
+        append(District(whole, "empty", (80, 80, 160, 160)), embedding_model(fake_model), tmp_path / "grows")
+    assert Atlas.open(tmp_path / "grows").tree.depth == 3
     atlas = Atlas.open(tmp_path / "atlas")
     assert len(atlas.leaf_index) == 64 and not atlas.manifest.districts
     assert not (tmp_path / "atlas" / "pieces").exists()

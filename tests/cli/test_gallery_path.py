@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photo(folder / "turned.jpg", noise, field_of_view=70)
     result = build(folder, "town.tif", "--stride", 0.5, "--scales", "1,2")
     assert result.exit_code == 0, result.stderr
-    assert "64 cells of 31.25 m" in result.stdout
+    assert "64 cells of 31.25 m, from town.tif; a gallery of 320" in result.stdout
     return folder
 
 
@@ -141,3 +141,38 @@ def test_room_for_districts_to_come(place: Path) -> None:
     tree = Atlas.open(place / "planned.atlas").tree
     assert tree.root.side == 2000
     assert (tree.root.x, tree.root.y) == pytest.approx((WEST + 100, NORTH - 100), abs=0.01)
+
+
+def test_a_district_is_appended_and_indexed(place: Path) -> None:
+    built = build(place, "town.tif", "--stride", 0.5, out="growing.atlas")
+    assert built.exit_code == 0, built.stderr
+    write_map(place / "harbour.tif", 3, west=WEST + SIDE, side=125.0)
+    added = build(place, "harbour.tif", "--append", out="growing.atlas")
+    assert added.exit_code == 0, added.stderr
+    assert "16 new cells of 31.25 m from harbour.tif, 80 in all; a gallery of 320" in added.stdout
+    again = build(place, "harbour.tif", "--append", out="growing.atlas")
+    assert again.exit_code == 0 and "nothing new from harbour.tif, 80 in all" in again.stdout
+    indexed = invoke("index", place / "growing.atlas")
+    assert indexed.exit_code == 0, indexed.stderr
+    assert "an index of 320 cells, which finds 100.0%" in indexed.stdout
+    result = invoke(
+        "locate", place / "corner.jpg", "--atlas", place / "growing.atlas", "--model", place / "model", "--json",
+        "--within", square(place, 255, 130, 370, 250),
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["x"] > WEST + SIDE - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("build", "{place}/town.tif", "-o", "{place}/nowhere", "--append"), "There is no atlas at"),
+        (("build", "{place}/town.tif", "-o", "{place}/town.atlas", "--append", "--stride", "1"), "--append leaves the"),
+        (("index", "{place}/nowhere"), "There is no atlas at"),
+        (("index", "{place}/model"), "is not an atlas"),
+    ],
+)
+def test_nothing_to_append_to_or_to_index(place: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = invoke(*(argument.format(place=place) for argument in arguments))
+    assert result.exit_code == 2
+    assert message in result.stderr and result.stderr.count("\n") == 1

@@ -61,11 +61,15 @@ def asked(stand_in: Rooms) -> list[tuple[Any, ...]]:
 
         def overhead(self) -> None: ...
 
-        def locate(self, photo: Any, *, prior: Prior | None = None) -> StubFix:
+        def locate(self, photo: Any, *, prior: Prior | None = None, within: Any = None) -> StubFix:
+            assert within is None  # see test_gallery_path.py
             calls.append((photo, prior))
             return StubFix(photo.name)
 
-        def locate_together(self, photos: Any, turns: Any = None, prior: Prior | None = None) -> StubFix:
+        def locate_together(
+            self, photos: Any, turns: Any = None, prior: Prior | None = None, within: Any = None
+        ) -> StubFix:
+            assert within is None
             calls.append((photos, turns, prior))
             return StubFix("+".join(photo.name for photo in photos))
 

@@ -12,26 +12,22 @@ from tiercel.evaluation import index_speed
 from tiercel.evaluation.index_speed import Memory, Task, growth, main, measure, table
 from tiercel.evaluation.results import Row, read_rows
 
-METRICS = {"build_s", "build_cpu_s", "build_memory_mb", "disk_mb", "first_answer_s", "memory_mb", "recall_at_10"}
-
 
 def test_everything_is_measured_written_and_tidied_away(tmp_path: Path) -> None:
     out, scratch = tmp_path / "index.json", tmp_path / "scratch"
     said: list[str] = []
-    rows = measure(out, (2000, 4000), ("faiss_flat",), isotropic=0, scratch=scratch, width=32, say=said.append)
+    rows = measure(out, (2000,), ("faiss_flat",), isotropic=0, scratch=scratch, width=32, say=said.append)
     assert [row.name for row in read_rows(out)] == [row.name for row in rows]
     by_name = {row.name: row for row in rows}
-    for cells in (2000, 4000):
-        for metric in METRICS - {"recall_at_10", "first_answer_s"}:
-            assert by_name[f"{metric}/all/cells_{cells}/faiss_flat"].value >= 0
-        for query in ("one", "batch_100", "one_one_core", "batch_100_one_core"):
-            row = by_name[f"latency_ms/{query}/cells_{cells}/faiss_flat"]
-            assert 0 < row.low <= row.value <= row.high and row.n >= 3
-        assert by_name[f"recall_at_10/one/cells_{cells}/faiss_flat"].value == 100
-        # What faiss writes: every number in four bytes, and a few more.
-        assert by_name[f"disk_mb/all/cells_{cells}/faiss_flat"].value == pytest.approx(cells * 128 / 1e6, rel=0.01)
-    assert by_name["growth_disk_mb/all/cells_2000_to_4000/faiss_flat"].value == pytest.approx(1, abs=0.01)
-    assert len(said) == 6 and not scratch.exists()
+    for metric in ("build_s", "build_cpu_s", "build_memory_mb", "memory_mb"):
+        assert by_name[f"{metric}/all/cells_2000/faiss_flat"].value >= 0
+    for query in ("one", "batch_100", "one_one_core", "batch_100_one_core"):
+        row = by_name[f"latency_ms/{query}/cells_2000/faiss_flat"]
+        assert 0 < row.low <= row.value <= row.high and row.n >= 3
+    assert by_name["recall_at_10/one/cells_2000/faiss_flat"].value == 100
+    # What faiss writes: every number in four bytes, and a few more.
+    assert by_name["disk_mb/all/cells_2000/faiss_flat"].value == pytest.approx(2000 * 128 / 1e6, rel=0.01)
+    assert len(said) == 3 and not scratch.exists()
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +74,7 @@ def test_a_process_that_was_killed_is_told_and_the_others_are_measured(
     ("arguments", "sentence"),
     [
         (["--sizes", "10"], "less than 1000 cells"),
-        (["--methods", "annoy"], "no index 'annoy': there are faiss_flat"),
+        (["--methods", "annoy"], "no index 'annoy': there are tiercel_exact"),
         (["--sizes", str(10**12)], r"GB free and up to 4000000\.0 GB are needed"),
     ],
 )
@@ -90,10 +86,10 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(tmp_path: Path, argume
 
 def test_memory_is_the_peak_beyond_the_start() -> None:
     memory = Memory()
-    held = np.ones(200_000_000, np.uint8)
+    held = np.ones(80_000_000, np.uint8)
     del held
     peak = memory.peak_mb()
-    assert peak is None or 150 < peak < 250
+    assert peak is None or 50 < peak < 120
 
 
 def row(name: str, value: float | None) -> Row:

@@ -78,7 +78,9 @@ def test_arms_galleries_and_the_model_beside_them_stand_in_one_file(tmp_path, mo
 
     def prepare(model: object, protocol: object, seed: int, *_: object, gallery: object = None) -> tuple[object, list]:
         asked.append((model.named, gallery and (gallery.scales, gallery.stride), seed))
-        return SimpleNamespace(atlas=locator.atlas, analyse=knowing(locator, one)), [one]
+        kept = tmp_path / f"{len(asked)}"
+        atlas = SimpleNamespace(folder=kept, tree=locator.atlas.tree, leaf_index=locator.atlas.leaf_index)
+        return SimpleNamespace(atlas=atlas, analyse=knowing(locator, one), model=locator.model), [one]
 
     monkeypatch.setattr(MODULE, "Photo", SimpleNamespace(open=lambda file: None))
     config = SimpleNamespace(heads=("retrieval",))
@@ -88,10 +90,14 @@ def test_arms_galleries_and_the_model_beside_them_stand_in_one_file(tmp_path, mo
     file = tmp_path / "arms.yaml"
     settings = read_retrieval(file, {**CONTENT, "results": str(tmp_path / "rows.json")})
     monkeypatch.setattr(type(settings), "train", lambda self, arm, folder, report: folder / arm.name)
-    measure_retrieval(settings, file, tmp_path, str)
+    first = measure_retrieval(settings, file, tmp_path, str)
     assert asked == [
         ("one", ((1.0,), 1.0), 0), ("two", ((1.0,), 1.0), 0), ("two", ((1.0,), 0.5), 0), ("bundled", None, 0),
     ]  # fmt: skip
+    # What was measured is kept, so that an interrupted run goes on, and nothing is asked again.
+    asked.clear()
+    monkeypatch.setattr(MODULE, "answers", None)
+    assert measure_retrieval(settings, file, tmp_path, str) == first
     rows = {row.name: row for row in read_rows(tmp_path / "rows.json")}
     methods = [row.parts[3] for row in rows.values() if row.parts[0] == "r1_10m"]
     assert methods[0] == "chance"

@@ -8,7 +8,17 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 
-from tests.maps.pattern import FRAME, GROUND, MERCATOR, geotiff, truth, write_raster
+from tests.maps.pattern import (
+    FRAME,
+    GROUND,
+    MERCATOR,
+    colour,
+    geotiff,
+    north_up,
+    picture,
+    truth,
+    write_raster,
+)
 from tiercel.errors import TiercelError
 from tiercel.geo import Frame, Square
 from tiercel.maps import open_map
@@ -193,3 +203,22 @@ def test_alpha_is_not_a_colour(tmp_path: Path) -> None:
     with rasterio.open(path) as dataset:
         assert dataset.colorinterp[3] == ColorInterp.alpha
     assert np.array_equal(read(path)[0], np.repeat(ramp(), 3, -1))
+
+
+def test_the_same_map_in_another_frame(tmp_path: Path) -> None:
+    """A map stored in one zone, read in the next, where north is turned by degrees."""
+    transform, pixels = north_up(FRAME.name, 0.5)
+    path = write_raster(tmp_path / "a.tif", picture(FRAME.name, transform, pixels, pixels), transform)
+    other = Frame("EPSG:32633")
+    with open_map(path) as basemap:
+        moved = basemap.in_frame(other)
+        assert basemap.frame == FRAME and moved.frame == other
+        x, y = other.from_crs(FRAME.name, GROUND.x, GROUND.y)
+        west, south, east, north = moved.bounds
+        assert west < x < east and south < y < north
+        square = Square(float(x), float(y), 60.0)
+        shown, covered = moved.read(square, 60)
+        assert moved.fingerprint() == basemap.fingerprint()
+    points = FRAME.from_crs(other.name, *np.meshgrid(*square.pixel_centres(60)))
+    assert covered.all()
+    assert np.abs(shown.astype(float) - colour(*points))[5:-5, 5:-5].mean() < 2

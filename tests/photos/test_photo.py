@@ -134,3 +134,32 @@ def test_from_array(tmp_path: Path) -> None:
         Photo.from_array(pixels[..., 0], panorama=False, field_of_view=70)
     with pytest.raises(TiercelError, match="flat lens"):
         Photo.from_array(pixels, panorama=False, field_of_view=180)
+
+
+def test_without_pixels_the_header_tells_the_same(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    place = {"latitude": 48.5, "longitude": -2.25, "heading": 77.0}
+    write_photo(tmp_path / "view.jpg", pixels, field_of_view=61.0, **place)
+    write_photo(tmp_path / "pano.jpg", pixels[:40], panorama=True, **place)
+    _save(tmp_path / "strip.jpg", (400, 60))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
+    for name, more in (("view", {}), ("pano", {}), ("strip", {"panorama": True}), ("turned", {})):
+        whole = Photo.open(tmp_path / f"{name}.jpg", **more)
+        header = Photo.open(tmp_path / f"{name}.jpg", **more, pixels=False)
+        for what in ("name", "seen_rows", "panorama", "field_of_view", "heading", "position", "original_size"):
+            assert getattr(whole, what) == getattr(header, what), (name, what)
+        assert whole.pixels.shape == header.pixels.shape and (header.pixels == BACKDROP).all()
+
+
+def test_without_pixels_a_cut_off_photo_passes_and_another_file_does_not(tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.jpg", np.zeros((300, 400, 3), np.uint8), heading=3.0)
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-500])
+    photo = Photo.open(tmp_path / "a.jpg", pixels=False)
+    assert photo.heading is not None and photo.heading.value == 3
+    with pytest.raises(TiercelError, match="damaged or cut off"):
+        Photo.open(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_text("no photo")
+    with pytest.raises(TiercelError, match="is not a JPEG"):
+        Photo.open(tmp_path / "b.jpg", pixels=False)

@@ -210,3 +210,19 @@ def test_senseless_arguments_are_refused() -> None:
         Posterior.from_scores(TREE, np.zeros(16))
     with pytest.raises(ValueError, match="no leaf is covered"):
         posterior(LevelScores(TREE, {1: np.full(4, -np.inf)}))
+
+
+def test_what_is_restricted_keeps_its_proportions() -> None:
+    tree = ZoomTree(Square(0.0, 0.0, 40.0), 2, 2)
+    scores = np.random.default_rng(3).normal(size=16)
+    scores[5] = -np.inf
+    free = Posterior.from_scores(tree, scores)
+    leaves = np.arange(16) < 7
+    kept = free.restricted(leaves, "a part")
+    expected = np.where(leaves, free.probability, 0)
+    np.testing.assert_allclose(kept.probability, expected / expected.sum(), atol=1e-6)
+    for nothing in (np.zeros(16, np.bool_), np.arange(16) == 5):
+        with pytest.raises(
+            TiercelError, match=r"The area a part holds no cell of the map; .*longitude before latitude"
+        ):
+            free.restricted(nothing, "a part")

@@ -271,7 +271,7 @@ def test_half_precision_gives_finite_losses(batch) -> None:
 
 @pytest.mark.parametrize("heads", [("match", "retrieval"), (), ("retrieval", "depth")])
 def test_stages_that_cannot_be(heads) -> None:
-    with pytest.raises(TiercelError, match=r"a stage trains \[match\], .*\[retrieval, zoom\] or \[decoder\]"):
+    with pytest.raises(TiercelError, match=r"a stage trains \[match\], .*\[embedding\] or \[decoder\]"):
         loss_for(tiny_model(), small_stage(heads=heads))
 
 

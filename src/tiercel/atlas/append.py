@@ -71,7 +71,7 @@ def append(basemap: Basemap, model: Model, folder: str | Path, *, progress: Prog
         _start(notes, manifest)
         work = Work(basemap, model, manifest, before.folder, progress, before)
         work.encode()
-        if work.versions["leaves"] == before.versions["leaves"]:
+        if work.leaves_stored == len(before.leaf_index):
             shutil.rmtree(notes)
             raise TiercelError(
                 f"The map {basemap.name} adds no cell to {before.folder}: what it covers is there already, "

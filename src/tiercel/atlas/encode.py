@@ -144,10 +144,18 @@ class Work:
 
     def covered(self, level: int) -> NDArray[np.bool_]:
         """Which cells of a level have any leaf, once the leaves are written."""
-        leaves = read_column(
-            leaf_table(self.folder), "leaf", leaf_columns(self.manifest.sizes)["leaf"], self.versions["leaves"]
-        )
-        return covered_cells(self.manifest.zoom_tree, leaves, level)
+        return covered_cells(self.manifest.zoom_tree, self._leaves, level)
+
+    @property
+    def leaves_stored(self) -> int:
+        """How many leaves there are, once they are written."""
+        return len(self._leaves)
+
+    @property
+    def _leaves(self) -> Indices:
+        leaf = leaf_columns(self.manifest.sizes)["leaf"]
+        leaves: Indices = read_column(leaf_table(self.folder), "leaf", leaf, self.versions["leaves"])
+        return leaves
 
 
 def _encode_leaves(work: Work) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lance
 import numpy as np
@@ -22,7 +23,10 @@ Progress = Callable[[int, int], None]
 
 KIND = "IVF_HNSW_SQ"
 """Divided into partitions by k-means, in each a graph of neighbours over embeddings of one byte a number."""
-CELLS_PER_PARTITION = 100_000
+CELLS_PER_PARTITION = 1_000_000
+"""Few partitions, all of which are searched: they bound the memory that building takes, and cost no recall."""
+GRAPH: dict[str, Any] = {"m": 16, "ef_construction": 80}
+"""Neighbours that a cell keeps, and candidates kept in view when they are chosen; more finds more with less effort."""
 REFINE = 3
 """How many times as many candidates as cells asked for are compared exactly."""
 EFFORT_PER_CELL = 4
@@ -58,6 +62,7 @@ def create_index(table: Path, version: int, progress: Progress | None = None) ->
         metric="dot",
         num_partitions=partitions_for(dataset.count_rows()),
         replace=True,
+        **GRAPH,
         progress_callback=report,
     )
     return int(lance.dataset(str(table)).version)

@@ -11,7 +11,7 @@ import typer
 from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
-    from tiercel.atlas import GalleryPlan
+    from tiercel.atlas import Atlas, GalleryPlan
     from tiercel.geo import Square
     from tiercel.maps import Basemap
     from tiercel.models import Model
@@ -97,7 +97,7 @@ def build(
             overwrite=overwrite,
         )
     cells, side = len(atlas.leaf_index), atlas.tree.side(atlas.tree.depth)
-    print(f"{out}: {cells:,} cells of {side:g} m, from {atlas.map_name}")
+    print(f"{out}: {cells:,} cells of {side:g} m, from {atlas.map_name}{_gallery(atlas)}")
 
 
 def _append(source: str, out: Path, model: str, crs: str | None) -> None:
@@ -113,7 +113,14 @@ def _append(source: str, out: Path, model: str, crs: str | None) -> None:
         atlas = append_district(basemap, load_model(model).on_grid(side), out, progress=report)
         new = len(atlas.leaf_index) - cells
         told = f"{new:,} new cells of {side:g} m" if new else "nothing new"
-        print(f"{out}: {told} from {basemap.name}, {cells + new:,} in all")
+        print(f"{out}: {told} from {basemap.name}, {cells + new:,} in all{_gallery(atlas)}")
+
+
+def _gallery(atlas: Atlas) -> str:
+    """What is to be said of the gallery, if there is one."""
+    from tiercel.search.gallery import Gallery
+
+    return "" if atlas.manifest.gallery is None else f"; a gallery of {len(Gallery.of(atlas)):,}"
 
 
 def _plan(stride: float | None, scales: str | None) -> GalleryPlan | None:

@@ -20,7 +20,7 @@ PACKAGES = ("torch", "numpy", "pillow", "rasterio", "pyproj", "pylance", "transf
 def doctor(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[PATH]", show_default=False, help="Folder of a data set or an atlas to look through."),
+        typer.Argument(metavar="PATH", show_default=False, help="Folder of a data set or an atlas to look through."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw what is in PATH into a PNG or JPEG file.")
@@ -67,18 +67,21 @@ def _print(checked: Checked) -> None:
 
     console = Console()
     title = escape(f"{checked.folder}: {checked.layout}")
-    table = Table("what", "there", "missing", "the first", title=title, title_justify="left")
+    table = Table("what", "there", "missing", title=title, title_justify="left")
     for part in checked.parts:
-        missing = f"{part.missing:,}" if part.missing else ""
-        table.add_row(part.what, f"{part.there:,}", missing, escape("\n".join(part.first)))
+        table.add_row(part.what, f"{part.there:,}", f"{part.missing:,}" if part.missing else "")
     console.print(table)
+    for part in checked.parts:
+        if part.missing:
+            more = f" and {part.missing - len(part.first):,} more" if part.missing > len(part.first) else ""
+            print(f"Missing {part.what}: {' '.join(part.first)}{more}")
     for sentence in (*checked.problems, *checked.notes):
         print(sentence)
     total = sum(part.missing for part in checked.parts)
     if checked.whole:
         print("Nothing is missing.")
     else:
-        lacks = [f"{total:,} files are missing"] if total else []
+        lacks = [f"{total:,} {'files are' if total > 1 else 'file is'} missing"] if total else []
         wrong = len(checked.problems)
         lacks += [f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong"] if wrong else []
         print(f"{' and '.join(lacks)}. {checked.source}")

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tiercel.atlas.manifest import FILE as ATLAS_FILE
 from tiercel.datasets import justzoomin, simulated
+from tiercel.datasets.curation import ground
+from tiercel.datasets.curation.pictures import coverage_map
 from tiercel.datasets.pairs import Checked, Part, open_pairs
 from tiercel.datasets.pairs.files import Listing, parts_of
 from tiercel.datasets.pairs.opening import recognise
@@ -111,8 +113,6 @@ def _check_atlas(folder: Path) -> Checked:
 
 
 def _draw_zooming(folder: Path, path: Path) -> None:
-    from tiercel.datasets.curation import ground
-
     data = justzoomin.JustZoomIn.open(folder)
     places: list[tuple[float, float, str]] = []
     for split in _SPLITS:
@@ -152,6 +152,4 @@ def _draw_atlas(folder: Path, path: Path) -> None:
 def _save_map(
     path: Path, overhead: NDArray[np.uint8], places: Sequence[tuple[float, float, str]], side: float, title: str
 ) -> None:
-    from tiercel.datasets.curation.pictures import coverage_map
-
     save(coverage_map(overhead, places, [], side, title), path)

@@ -38,7 +38,9 @@ SECONDS = 30.0
 _LEAST_TIMES = 3
 _BYTES_A_CELL = 4000
 """On disk, at most: the vectors and the largest index, while another is written."""
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LANCE_CPU_THREADS", "LANCE_IO_THREADS", "RAYON_NUM_THREADS")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_THREADS_OF_LANCE = ("LANCE_CPU_THREADS", "LANCE_IO_THREADS", "RAYON_NUM_THREADS")
+"""By itself Lance takes as many as there are cores, and more for reading."""
 
 Say = Callable[[str], None]
 
@@ -261,21 +263,25 @@ def _check_disk(scratch: Path, cells: int) -> None:
 
 
 def _in_a_process(task: Task) -> list[Row]:
-    threads = 1 if task.what == "search_one_core" else os.cpu_count() or 1
-    with _environment(threads), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with _environment(task.what == "search_one_core"), ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(task.measure).result()
 
 
 @contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """For processes started in the block: so many threads, which sleep while they wait."""
+def _environment(one_core: bool) -> Iterator[None]:
+    """For processes started in the block: how many threads they have. Those of OpenMP sleep while they wait."""
     before = dict(os.environ)
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)), OMP_WAIT_POLICY="PASSIVE")
+    threads = dict.fromkeys(_THREADS + _THREADS_OF_LANCE, "1") if one_core else dict.fromkeys(_THREADS, _cores())
+    os.environ.update(threads, OMP_WAIT_POLICY="PASSIVE")
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _cores() -> str:
+    return str(os.cpu_count() or 1)
 
 
 def _gathered(tasks: Sequence[Task]) -> list[Row]:

@@ -8,6 +8,7 @@ at k as the field counts it.
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,9 +29,10 @@ from tiercel.evaluation.evaluate import RIGHT_M, prepare
 from tiercel.evaluation.metrics import Measured, chance_within, heading_error, median, recall_within
 from tiercel.evaluation.protocol import ALL_QUERIES, Protocol, Query
 from tiercel.evaluation.results import Row, machine, write_rows
-from tiercel.locate import Analysis
+from tiercel.locate import Analysis, Locator
 from tiercel.models import load_model
 from tiercel.photos import Photo
+from tiercel.photos.write import replacing
 from tiercel.search import Posterior
 from tiercel.training.splits import split_of
 
@@ -173,6 +175,16 @@ class Measurements:
     cells: int
     chances: dict[str, list[Measured]]
 
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Measurements:
+        """What ``dataclasses.asdict`` made of one."""
+        found = {
+            query: {method: [Found(**one) for one in some] for method, some in methods.items()}
+            for query, methods in kept["found"].items()
+        }
+        chances = {query: [Measured(**one) for one in some] for query, some in kept["chances"].items()}
+        return cls(found, kept["leaves"], kept["cells"], chances)
+
 
 @dataclass(frozen=True)
 class _City:
@@ -184,9 +196,20 @@ class _City:
     report: Report
 
     def __call__(self, seed: int) -> Measurements:
+        """What every method says of every photo; what was measured once is kept beside the atlas."""
         model, choice = load_model(self.asking.model), self.asking.gallery
         plan = GalleryPlan(choice.scales, choice.stride) if choice else None
         locator, samples = prepare(model, self.protocol, seed, self.work, self.report, gallery=plan)
+        folder = locator.atlas.folder
+        note = folder.with_name(f"retrieval-{folder.name}-{self.asking.photos or self.protocol.photos}.json")
+        if note.is_file():
+            return Measurements.from_json(json.loads(note.read_text(encoding="utf-8")))
+        measured = self._measure(locator, samples, seed)
+        with replacing(note) as part:
+            part.write_text(json.dumps(dataclasses.asdict(measured)), encoding="utf-8")
+        return measured
+
+    def _measure(self, locator: Locator, samples: Sequence[SimulatedSample], seed: int) -> Measurements:
         tree, atlas = locator.atlas.tree, locator.atlas
         centres = tree.centre(tree.depth, *tree.unflat(tree.depth, atlas.leaf_index))
         found: dict[str, dict[str, list[Found]]] = {}
@@ -201,7 +224,8 @@ class _City:
                 for method, one in answers(locator.analyse, sample, query).items():
                     found[query.name].setdefault(method, []).append(one)
             self.report(f"city {seed}{self.asking.suffix}, {query.words}: {_line(found[query.name])}")
-        cells = len(locator.gallery.gallery) if "embedding" in model.config.heads else len(atlas.leaf_index)
+        whole = "embedding" in locator.model.config.heads
+        cells = len(locator.gallery.gallery) if whole else len(atlas.leaf_index)
         return Measurements(found, len(atlas.leaf_index), cells, chances)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -148,8 +149,8 @@ class Gallery:
         if exact:
             return self._compare_all(queries, k, rows, progress)
         record = self._fresh_index()
-        found = self._index.nearest(queries, k, probes=record.probes, effort=record.effort, rows=rows)
-        return Hits(*found)
+        with self._whole():
+            return Hits(*self._index.nearest(queries, k, probes=record.probes, effort=record.effort, rows=rows))
 
     def similarities(self, vectors: ArrayLike) -> Scores:
         """Inner products of vectors with all cells.
@@ -222,18 +223,14 @@ class Gallery:
 
     def _taken(self, rows: Indices) -> Half:
         """Embeddings of some cells, from disk."""
-        try:
+        with self._whole():
             return self._finite(read_rows(self.table, "embedding", self._columns["embedding"], rows, self.version))
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._damaged from error
 
     def _batches(self) -> Iterator[Half]:
         """All embeddings, from disk."""
-        try:
+        with self._whole():
             for batch in read_batches(self.table, "embedding", self._columns["embedding"], self.version, BLOCK):
                 yield self._finite(batch)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._damaged from error
 
     @cached_property
     def _index(self) -> Index:
@@ -299,14 +296,18 @@ class Gallery:
         return index
 
     def _column(self, name: str) -> Any:  # noqa: ANN401  (of the column's own type)
-        try:
+        with self._whole():
             return read_column(self.table, name, self._columns[name], self.version)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._damaged from error
 
-    @property
-    def _damaged(self) -> TiercelError:
-        return TiercelError(f"{self.table.parent} is incomplete or damaged; build it again with --overwrite.")
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Says in a sentence that the table cannot be read."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            raise TiercelError(
+                f"{self.table.parent} is incomplete or damaged; build it again with --overwrite."
+            ) from error
 
 
 class GalleryRetriever:

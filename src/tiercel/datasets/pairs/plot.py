@@ -55,9 +55,7 @@ def plot(dataset: PairDataset, path: str | Path) -> None:
     sheet, maps = _contact_sheet(splits), _maps(splits)
     image = Image.new("RGB", (_WIDTH, 84 + sheet.height + maps.height), PAPER)
     write(image, (_EDGE, 20), dataset.name, 26, INK)
-    counts = " · ".join(
-        f"{split.name}: {len(split.queries):,} photos, {len(split.gallery):,} tiles" for split in splits
-    )
+    counts = " · ".join(f"{split.name}: {_counted(len(split.queries), len(split.gallery))}" for split in splits)
     write(image, (_EDGE, 54), counts, 16, MUTED)
     image.paste(sheet, (0, 84))
     image.paste(maps, (0, 84 + sheet.height))
@@ -252,7 +250,7 @@ def _maps(splits: Sequence[PairSplit]) -> Image.Image:
     left = _EDGE
     for number, split in enumerate(splits):
         ImageDraw.Draw(strip).ellipse((left, 14, left + 14, 28), fill=COLOURS[number % len(COLOURS)])
-        words = f"{split.name}: {len(split.queries):,} photos"
+        words = f"{split.name}: {_counted(len(split.queries))}"
         write(strip, (left + 20, 10), words, 17, INK)
         left += 50 + int(font(17).getlength(words))
     write(strip, (left, 10), "grey: tiles", 17, MUTED)
@@ -337,4 +335,10 @@ def _paste_map(strip: Image.Image, ground: _Ground, at: tuple[int, int], side: i
     low = at[1] + side + 14
     ImageDraw.Draw(strip).line((at[0], low, at[0] + length / extent * side, low), fill=INK, width=3)
     write(strip, (at[0], low + 6), words, 15, INK)
-    write(strip, (at[0] + 90, low + 6), f"{len(ground.photos):,} photos, {len(ground.tiles):,} tiles", 15, MUTED)
+    write(strip, (at[0] + 90, low + 6), _counted(len(ground.photos), len(ground.tiles)), 15, MUTED)
+
+
+def _counted(photos: int, tiles: int | None = None) -> str:
+    """Numbers of photos and tiles, in words."""
+    numbers = [(photos, "photo")] + ([(tiles, "tile")] if tiles is not None else [])
+    return ", ".join(f"{count:,} {what}{'' if count == 1 else 's'}" for count, what in numbers)

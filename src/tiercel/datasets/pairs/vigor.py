@@ -187,6 +187,8 @@ class Vigor:
         return [listing.part(f"lists of {city}", [self._list_folder / city / TILE_LIST, *lists], self.folder)]
 
     def _check_tiles(self, city: str, listing: Listing) -> list[Part]:
+        if not (self._list_folder / city / TILE_LIST).is_file():  # said already
+            return []
         files = (tile.file for tile in self._tiles(city))
         return [listing.part(f"tiles of {city}", files, self.folder)]
 
@@ -195,9 +197,9 @@ class Vigor:
         names: dict[str, None] = {}
         for name in LABEL_LISTS:
             path = self._label_list(city, name)
-            if path.is_file():  # said already where not
+            if path.is_file():
                 names |= {label.panorama: None for _, label in self._labels(path)}
-        return [listing.part(f"panoramas of {city}", (folder / name for name in names), self.folder)]
+        return [listing.part(f"panoramas of {city}", (folder / name for name in names), self.folder)] if names else []
 
     def _notes(self) -> Iterable[str]:
         """Which labels there are, and how far the ones in use are from the positions in the names."""
