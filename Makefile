@@ -67,6 +67,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tiercel.demo.speed results/speed.json
 	$(BIN)/python -m tiercel.evaluation.zoom_speed results/zoom_speed.json
 	$(BIN)/python -m tiercel.evaluation.index_speed results/index.json --sizes $(SIZES)
+	$(BIN)/python -m tiercel.evaluation.metrics_speed results/metrics_speed.json
 
 clean:
 	rm -rf $(VENV) .numba .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo
