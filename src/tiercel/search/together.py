@@ -28,7 +28,7 @@ from tiercel.photos.metadata import Known
 CONTRADICTION_DEG = 60.0
 """Compasses in phones err by tens of degrees; further off than this, a compass and a turn that was told contradict."""
 
-DEPENDENCE = 0.3
+DEPENDENCE = 0.25
 """By which power of their number the evidence of photos from one spot is less than that of as many independent ones.
 
 Fitted on two validation cities, as the mean log-probability of the cell that holds the truth: 0 would be independent
