@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export NUMBA_CACHE_DIR := $(CURDIR)/.numba
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test nightly lint bench reproduce pictures calibrate results zooming clean
+.PHONY: demo test nightly lint bench reproduce pictures calibrate results zooming retrieval clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -40,12 +40,21 @@ results: $(INSTALLED)
 		--page docs/results.md --card src/tiercel/weights/compact/README.md
 	$(BIN)/python -m tiercel.evaluation.diagram results/calibration.json docs/pictures/reliability.png
 	$(BIN)/python -m tiercel.evaluation.pages docs/zooming.md results
+	$(BIN)/python -m tiercel.evaluation.pages docs/retrieval.md results
 
 # Trains and measures what zooming is trained for, and measures a city of 10 km: an hour or two each on two cores.
 zooming: $(INSTALLED)
 	$(BIN)/tiercel evaluate recipes/zoom-objectives.yaml
 	$(BIN)/tiercel evaluate recipes/metropolis.yaml
 	$(BIN)/python -m tiercel.evaluation.pages docs/zooming.md results
+
+# Trains and measures what each part of retrieval buys, zooming and retrieval together, and photos from one spot: some hours.
+retrieval: $(INSTALLED)
+	$(BIN)/tiercel evaluate recipes/retrieval-arms.yaml
+	$(BIN)/tiercel evaluate recipes/fusion.yaml
+	$(BIN)/python -m tiercel.evaluation.together results/together.json
+	$(BIN)/python -m tiercel.evaluation.pages docs/retrieval.md results
+	$(BIN)/python -m tiercel.evaluation.figures results docs/pictures
 
 # The pictures of the README.
 pictures: $(INSTALLED)
@@ -58,6 +67,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tiercel.demo.speed results/speed.json
 	$(BIN)/python -m tiercel.evaluation.zoom_speed results/zoom_speed.json
 	$(BIN)/python -m tiercel.evaluation.index_speed results/index.json --sizes $(SIZES)
+	$(BIN)/python -m tiercel.evaluation.metrics_speed results/metrics_speed.json
 
 clean:
 	rm -rf $(VENV) .numba .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo

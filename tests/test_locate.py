@@ -14,6 +14,7 @@ from tiercel.models import Model, RegionFit, save_model
 from tiercel.photos import Photo
 from tiercel.search.disc import KNOTS
 from tiercel.search.policy import log_sum_exp
+from tiercel.search.together import encode_rig, rigs, surplus
 
 X, Y, HEADING = WEST + 145.0, NORTH - 207.0, 303.75
 
@@ -222,7 +223,7 @@ def test_a_model_of_nothing_but_the_match_locates() -> None:
 def test_photos_that_may_look_any_way_add_up_position_by_position(locator, atlas) -> None:
     """Where all is swept it is a product over photos of sums over headings, summed over the positions of a leaf."""
     parts = at_the_spot(locator, HEADING, HEADING + 90.0)
-    found = TogetherAnalysis(locator, parts)
+    found = TogetherAnalysis(locator, parts, 2)
     sums = 0.0
     for part in parts:
         leaves, scores = part.swept
@@ -234,27 +235,37 @@ def test_photos_that_may_look_any_way_add_up_position_by_position(locator, atlas
         weights = part.calibration
         both = weights.first_weight * first + weights.match_weight * scores[order]
         sums = sums + log_sum_exp(both)
-    total = np.exp(sums - sums.max()).sum(1)
+    total = np.exp(sums - sums.max()).sum(1) ** (1 / surplus(2))  # photos from one spot are not independent
     assert found.final.probability[atlas.leaf_index] == pytest.approx(total / total.sum(), abs=1e-5)
     assert found.final.best == int(atlas.tree.flat(2, *atlas.tree.cell_at(X, Y, 2)))
     ahead = [np.diff(np.sort(one.final.log_probability)[-2:])[0] for one in (found, *parts)]
     assert ahead[0] > max(ahead[1:])
 
 
+def test_a_rig_is_no_surer_than_its_photos_are_independent(locator) -> None:
+    photos = pictures(10.0, 100.0)
+    found, features = locator.analyse_together(photos), [encode_rig(locator.model, rig) for rig in rigs(photos)]
+    alone = Analysis(locator, features[0])
+    assert found.final.best == alone.final.best and len(found.parts) == 1
+    expected = alone.final.tempered(surplus(2)).probability
+    assert found.final.probability == pytest.approx(expected, abs=1e-4)
+    assert (found.matches.x[0], found.matches.heading[0]) == pytest.approx((alone.matches.x[0], 10.0), abs=0.05)
+
+
 def test_a_fix_of_photos_from_one_spot(locator) -> None:
-    found = TogetherAnalysis(locator, at_the_spot(locator, HEADING, HEADING + 90.0))
+    found = TogetherAnalysis(locator, at_the_spot(locator, HEADING, HEADING + 90.0), 2)
     fix = locator.fix(found, "a.jpg")
     assert (fix.x, fix.y) == pytest.approx((X, Y), abs=2.0)
     assert abs((fix.heading - HEADING + 180) % 360 - 180) < 4
     assert found.kind == "panorama" and fix.radius_50_m <= fix.radius_90_m  # two right angles seen
-    turned = locator.fix(TogetherAnalysis(locator, found.parts[::-1]), "b.jpg")
+    turned = locator.fix(TogetherAnalysis(locator, found.parts[::-1], 2), "b.jpg")
     assert abs((turned.heading - HEADING - 90.0 + 180) % 360 - 180) < 4
 
 
 def test_a_prior_is_counted_once_for_photos_from_one_spot(locator, atlas) -> None:
     where = Prior(*(float(v) for v in atlas.frame.to_wgs84(X, Y)), 60.0)
     parts = at_the_spot(locator, HEADING, HEADING + 90.0, loud=0.001)
-    free, near = TogetherAnalysis(locator, parts), TogetherAnalysis(locator, parts, where)
+    free, near = TogetherAnalysis(locator, parts, 2), TogetherAnalysis(locator, parts, 2, where)
     expected = free.first.with_prior(X, Y, 60.0).probability
     assert near.first.probability == pytest.approx(expected, abs=1e-6)
     assert near.final.radius(0.9, (X, Y)) <= free.final.radius(0.9, (X, Y))

@@ -16,6 +16,8 @@ from tiercel.locate import Analysis, EmbeddingAnalysis, Locator, Prior
 from tiercel.models import Model
 from tiercel.models.config import Calibration, EmbeddingConfig
 from tiercel.photos import Photo
+from tiercel.photos.metadata import Known
+from tiercel.search.together import surplus
 
 SIZES = EmbeddingConfig(width=16, tile_pixels=64, tile_m=62.5)
 X, Y = WEST + 145.0, NORTH - 207.0
@@ -156,3 +158,24 @@ def test_a_model_with_both_heads_locates_by_the_finer_one_and_keeps_the_gallery(
     assert found.retrieval.probability.sum() == pytest.approx(1)
     scores = locator.gallery.scores(found.photo)
     assert (np.isfinite(scores.leaf_scores) == both.covered(2)).all()
+
+
+def test_photos_from_one_spot_are_located_by_the_embeddings_of_all(atlas) -> None:
+    locator = Locator(atlas, model())
+    photos = [photo(), photo(panorama=True)]
+    found = locator.analyse_together(photos)
+    alone = sum(locator.analyse(one).first.log_probability.astype(float) for one in photos)
+    expected = np.exp((alone - alone.max()) / surplus(2))
+    assert found.final.probability == pytest.approx(expected / expected.sum(), abs=1e-5)
+    (turned,) = locator.analyse_together(photos, [90.0]).parts  # cell by cell and heading by heading
+    bins = np.arange(model().config.headings) * model().config.bin_deg
+    added = 0.0
+    for one, to in zip(photos, (0.0, 90.0), strict=True):
+        told = [dataclasses.replace(one, heading=Known(float(turn + to) % 360, "given")) for turn in bins]
+        added = added + np.concatenate([locator.analyse(one).scores.logits for one in told])
+    assert turned.scores.logits == pytest.approx(added, abs=5e-3)
+    (other,) = locator.analyse_together(photos, [0.0]).parts
+    assert np.abs(other.scores.logits - added).max() > 0.05
+    for turns in (None, [90.0]):
+        fix = locator.fix(locator.analyse_together(photos, turns), "photo")
+        assert fix.tree.root.contains(fix.x, fix.y) and fix.heading is not None

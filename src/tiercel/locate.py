@@ -35,7 +35,7 @@ from tiercel.search.gallery import GalleryRetriever, GalleryScores
 from tiercel.search.match import Matcher, Matches
 from tiercel.search.policies import PoseScores, Retriever, zoom_policy
 from tiercel.search.policy import log_sum_exp
-from tiercel.search.together import encode_rig, rigs
+from tiercel.search.together import encode_rig, rigs, surplus
 
 _Swept = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -182,8 +182,7 @@ class Analysis:
     @cached_property
     def matches_everywhere(self) -> Matches:
         """The best poses in the leaves that are likeliest by the match alone, best first."""
-        leaves, _ = self.match_everywhere.top(self.calibration.candidates)
-        return self.locator.matcher.match_together(self.photos, leaves)
+        return self._places(self.match_everywhere)
 
     @cached_property
     def swept(self) -> _Swept:
@@ -258,7 +257,10 @@ class Analysis:
     @cached_property
     def matches(self) -> Matches:
         """The best poses in the likeliest leaves, best first."""
-        return self.locator.matcher.match_together(self.photos, self.final.top(self.calibration.candidates)[0])
+        return self._places(self.final)
+
+    def _places(self, answer: Posterior) -> Matches:
+        return self.locator.matcher.match_together(self.photos, answer.top(self.calibration.candidates)[0])
 
     @property
     def kind(self) -> str:
@@ -333,10 +335,12 @@ class DecoderAnalysis(Analysis):
         """The network knows nothing of the photo but its pixels."""
         return "any"
 
-    @cached_property
-    def matches(self) -> Matches:
-        """The centres of the likeliest leaves; the network says nothing about headings."""
-        return _centres(self.final, self.calibration.candidates)
+    def _places(self, answer: Posterior) -> Matches:
+        """The centres of leaves; the network says nothing about headings."""
+        tree = answer.tree
+        leaves, _ = answer.top(self.calibration.candidates, apart=1)
+        x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
+        return Matches(leaves, answer.log_probability[leaves].astype(np.float64), x, y, np.full(len(leaves), np.nan))
 
 
 class MatchAnalysis(Analysis):
@@ -377,23 +381,31 @@ class MatchAnalysis(Analysis):
 
 
 class TogetherAnalysis(Analysis):
-    """What every method says about photos from one spot that may each have looked any way.
+    """What every method says about photos from one spot.
 
-    What is said about each photo is added position by position, as if they were independent. Photos from one spot share
-    their light, their season and the cars beside them.
+    What is said of each position about each photo is added, as if they were independent. They are less so, since they
+    share their light, their season and the cars beside them: the sum is divided by `tiercel.search.together.surplus`.
 
     Args:
         locator: Holds the atlas and the model.
-        parts: The analyses of the photos, or of rigs of them, without a prior.
+        parts: The analyses of photos that may each have looked any way, or of rigs of them, with nothing known
+            beforehand.
+        count: How many photos there are in all parts together.
         prior: What is known beforehand.
         within: Likewise.
     """
 
     def __init__(
-        self, locator: Locator, parts: Sequence[Analysis], prior: Prior | None = None, within: Area | None = None
+        self,
+        locator: Locator,
+        parts: Sequence[Analysis],
+        count: int,
+        prior: Prior | None = None,
+        within: Area | None = None,
     ) -> None:
         """Nothing is computed yet."""
-        self.locator, self.parts, self.prior, self.within = locator, list(parts), prior, within
+        self.locator, self.parts, self.count = locator, list(parts), count
+        self.prior, self.within = prior, within
         self.calibration = locator.model.config.calibration
 
     @property
@@ -416,12 +428,9 @@ class TogetherAnalysis(Analysis):
         """The first stage and the match of all photos, position by position, and the prior."""
         return self._informed(self._at_leaves([part.judged_at_positions(self.first) for part in self.parts]))
 
-    @cached_property
-    def matches(self) -> Matches:
-        """The best places for all photos in the likeliest leaves, with the heading of the first."""
-        if self.locator.model.match is None:
-            return _centres(self.final, self.calibration.candidates)
-        return super().matches
+    def _places(self, answer: Posterior) -> Matches:
+        """The best places for all photos, with the heading of the first; without a match, those of the first part."""
+        return super()._places(answer) if self.locator.model.match is not None else self.parts[0]._places(answer)
 
     @property
     def kind(self) -> str:
@@ -437,15 +446,7 @@ class TogetherAnalysis(Analysis):
         tree = self.locator.atlas.tree
         scores = np.full(tree.count(tree.depth), -np.inf)
         scores[self._stored] = log_sum_exp(np.sum(parts, axis=0, dtype=np.float64))
-        return Posterior.from_scores(tree, scores)
-
-
-def _centres(answer: Posterior, count: int) -> Matches:
-    """The centres of the likeliest leaves that lie apart, without headings."""
-    tree = answer.tree
-    leaves, _ = answer.top(count, apart=1)
-    x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
-    return Matches(leaves, answer.log_probability[leaves].astype(np.float64), x, y, np.full(len(leaves), np.nan))
+        return Posterior.from_scores(tree, scores, temperature=surplus(self.count))
 
 
 def _log(held: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -511,13 +512,12 @@ class EmbeddingAnalysis(Analysis):
         """What is known of the photo, as `Analysis.kind`."""
         return ("panorama" if self._wide else "photo") + ("_north" if self.photo.heading_known else "")
 
-    @cached_property
-    def matches(self) -> Matches:
-        """The best places in the likeliest leaves, as far as the gallery's cells tell them, best first."""
-        leaves, _ = self.final.top(self.calibration.candidates, apart=1)
+    def _places(self, answer: Posterior) -> Matches:
+        """The best places in leaves, as far as the gallery's cells tell them."""
+        leaves, _ = answer.top(self.calibration.candidates, apart=1)
         x, y = np.array([self.scores.place(int(leaf)) for leaf in leaves]).T
         heading = np.array([self.scores.best_heading(int(leaf)) for leaf in leaves])
-        return Matches(leaves, self.final.log_probability[leaves].astype(np.float64), x, y, heading)
+        return Matches(leaves, answer.log_probability[leaves].astype(np.float64), x, y, heading)
 
 
 class Locator:
@@ -599,7 +599,7 @@ class Locator:
         if len(photos) == 1:
             return self.analyse(photos[0], prior, within)
         if self.model.decoder is not None:
-            return TogetherAnalysis(self, [self.analyse(photo) for photo in photos], prior, within)
+            return TogetherAnalysis(self, [self.analyse(photo) for photo in photos], len(photos), prior, within)
         return self._analysis(photos, [encode_rig(self.model, rig) for rig in found], prior, within)
 
     def _analysis(
@@ -608,14 +608,14 @@ class Locator:
         """The analysis that suits the model's heads, of photos from one spot that may each have looked any way."""
         if self.model.match is not None and self.model.retrieval is None:
             return MatchAnalysis(self, features, prior, within)
+        parts: list[Analysis]
+        known = (prior, within) if len(photos) == 1 else (None, None)
         if self.model.embedding is not None and self.model.retrieval is None:
             wide = sum(photo.field_of_view.value for photo in photos) >= WIDE_DEG
-            if len(features) == 1:
-                return EmbeddingAnalysis(self, features[0], prior, within, wide=wide)
-            return TogetherAnalysis(self, [EmbeddingAnalysis(self, one) for one in features], prior, within)
-        if len(features) == 1:
-            return Analysis(self, features[0], prior, within)
-        return TogetherAnalysis(self, [Analysis(self, photo) for photo in features], prior, within)
+            parts = [EmbeddingAnalysis(self, one, *known, wide=wide) for one in features]
+        else:
+            parts = [Analysis(self, one, *known) for one in features]
+        return parts[0] if len(photos) == 1 else TogetherAnalysis(self, parts, len(photos), prior, within)
 
     def _on_map(self, photo: Photo) -> Photo:
         """The photo with its heading, if it is known, from grid north."""

@@ -102,7 +102,7 @@ class Arms(BaseModel):
 
         Args:
             arm: The arm.
-            folder: Gets a folder for the arm, and the rendered cities that all arms share.
+            folder: Gets a folder for the arm; the cities that all comparisons share are rendered beside it.
             report: Told a line now and then.
             seed: Of weights and batches, instead of the base's.
 
@@ -115,5 +115,5 @@ class Arms(BaseModel):
         if not (target / WEIGHTS).exists():
             if recipe.threads:
                 torch.set_num_threads(recipe.threads)
-            train_stage(recipe, stage, target, prepare_data(recipe, folder / "cities", report), report)
+            train_stage(recipe, stage, target, prepare_data(recipe, folder.parent / "cities", report), report)
         return target

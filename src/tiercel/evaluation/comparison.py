@@ -51,8 +51,8 @@ def compare(comparison: Comparison, path: Path, work: Path = Path("runs"), repor
     Args:
         comparison: What to compare.
         path: Its file, as it is told in the rows.
-        work: Checkpoints and training cities go into a folder of the file's name in it, cities and atlases of the
-            evaluation where `evaluate` keeps them.
+        work: Checkpoints go into a folder of the file's name in it, training cities beside that, and cities and atlases
+            of the evaluation where `evaluate` keeps them.
         report: Told a line now and then.
     """
     rows: list[Row] = []

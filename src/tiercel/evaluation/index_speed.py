@@ -33,6 +33,7 @@ COMMAND = "make bench"
 SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
 ISOTROPIC_CELLS = 100_000
 BATCH = 100
+_LEAST_CELLS = 1000
 SECONDS = 30.0
 """Each latency is measured for as long as this, or until every query was asked once, whichever comes first."""
 _LEAST_TIMES = 3
@@ -107,8 +108,13 @@ class Task:
         settings = opened.tune(self.vectors)
         batches = [queries[first : first + BATCH] for first in range(0, len(queries), BATCH)]
         found = np.concatenate([opened.search(batch) for batch in batches])
-        latencies = {"one": _timed(opened, queries[:, None]), f"batch_{BATCH}": _timed(opened, batches)}
-        rows = [self._times(f"{name}{suffix}", values) for name, values in latencies.items()]
+        rows: list[Row] = []
+        for name, asked in (("one", queries[:, None]), (f"batch_{BATCH}", batches)):
+            latency, cpu = _timed(opened, asked)
+            low, high = (float(np.percentile(latency, share)) for share in (2.5, 97.5))
+            median = float(np.median(latency))
+            rows.append(self._row("latency_ms", f"{name}{suffix}", "ms", median, len(latency), low, high))
+            rows.append(self._row("cpu_ms", f"{name}{suffix}", "ms", cpu, len(latency)))
         if self.what == "search":
             rows += self._found(found, settings)
             rows.append(self._row("first_answer_s", "one", "s", seconds))
@@ -122,12 +128,6 @@ class Task:
         yield self._row("recall_at_10", "one", "%", float(recall.mean()), len(recall), low, high)
         for name, value in settings.items():
             yield self._row(name, "one", "", value)
-
-    def _times(self, query: str, milliseconds: NDArray[np.float64]) -> Row:
-        low, high = (float(np.percentile(milliseconds, share)) for share in (2.5, 97.5))
-        return self._row(
-            "latency_ms", query, "ms", float(np.median(milliseconds)), len(milliseconds), low, high
-        )  # fmt: skip
 
     def _row(
         self,
@@ -166,17 +166,24 @@ def _status_mb(name: str) -> float:
     raise AssertionError(f"/proc/self/status has no {name}")
 
 
-def _timed(opened: Opened, batches: Sequence[Floats] | Floats) -> NDArray[np.float64]:
-    """Milliseconds of each search, everything warm."""
+def _timed(opened: Opened, batches: Sequence[Floats] | Floats) -> tuple[NDArray[np.float64], float]:
+    """Milliseconds of each search, everything warm, and of the processor in each on average.
+
+    The latter are also true on a machine that has other things to do.
+    """
     milliseconds: list[float] = []
-    end = time.perf_counter() + SECONDS
+    cpu, end = time.process_time(), time.perf_counter() + SECONDS
     for times, batch in enumerate([*batches] * (1 if len(batches) > _LEAST_TIMES else _LEAST_TIMES)):
         if times >= _LEAST_TIMES and time.perf_counter() > end:
             break
         started = time.perf_counter()
         opened.search(batch)
         milliseconds.append(1000 * (time.perf_counter() - started))
-    return np.array(milliseconds)
+    return np.array(milliseconds), 1000 * (time.process_time() - cpu) / len(milliseconds)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def measure(
@@ -188,7 +195,7 @@ def measure(
     scratch: Path = Path("runs/index"),
     keep: bool = False,
     width: int = CITY.width,
-    say: Say = print,
+    say: Say = _say,
 ) -> list[Row]:
     """Measure indexes and write the rows, after every process that is done.
 
@@ -215,8 +222,8 @@ def measure(
     for number, task in enumerate(tasks):
         if not task.note.exists() and f"{task.method} at {task.area}" not in killed:
             say(f"{task.area}: {task.method}: {task.what}")
-            task.vectors.write()
             try:
+                _make(task.vectors)
                 write_rows(task.note, _in_a_process(task))
             except BrokenProcessPool:
                 killed.append(f"{task.method} at {task.area}")
@@ -237,8 +244,8 @@ def measure(
 def _tasks(sizes: Sequence[int], methods: Sequence[str], isotropic: int, scratch: Path, width: int) -> list[Task]:
     if unknown := [name for name in methods if name not in METHODS]:
         raise TiercelError(f"There is no index '{unknown[0]}': there are {', '.join(METHODS)}.")
-    if not sizes or min(sizes) < 1000:
-        raise TiercelError("A gallery of less than 1000 cells needs no index: give --sizes of 1000 and more.")
+    if min([*sizes, isotropic or _LEAST_CELLS], default=0) < _LEAST_CELLS:
+        raise TiercelError(f"A gallery of less than {_LEAST_CELLS} cells needs no index: give more.")
     galleries = [(f"cells_{cells}", cells, CITY) for cells in sorted(set(sizes))]
     if isotropic:
         galleries.append((f"isotropic_{isotropic}", isotropic, ISOTROPIC))
@@ -260,6 +267,12 @@ def _check_disk(scratch: Path, cells: int) -> None:
             f"{scratch} has {free / 1e9:.1f} GB free and up to {needed / 1e9:.1f} GB are needed: make room, point "
             f"--scratch to another disk, or give smaller --sizes."
         )
+
+
+def _make(vectors: Vectors) -> None:
+    # Not in this process, which would hold on to some of the memory for hours.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(vectors.write).result()
 
 
 def _in_a_process(task: Task) -> list[Row]:

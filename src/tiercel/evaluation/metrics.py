@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 2000
 """Bootstrap resamples behind each interval."""
+DRAWS = 1 << 20
+"""Draws made at a time: tens of thousands of queries are resampled within a few megabytes."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,14 @@ class Measured:
     n: int
 
 
+def share(right: ArrayLike) -> Measured:
+    """Percentage of queries that were answered right, with a percentile bootstrap over queries."""
+    return _bootstrapped(np.where(np.asarray(right, np.bool_), 100.0, 0.0), np.mean)
+
+
 def recall_within(errors_m: ArrayLike, radius_m: float) -> Measured:
     """Percentage of answers at most `radius_m` metres from the truth, with a percentile bootstrap over queries."""
-    right = np.asarray(errors_m, np.float64) <= radius_m
-    return _bootstrapped(np.where(right, 100.0, 0.0), np.mean)
+    return share(np.asarray(errors_m, np.float64) <= radius_m)
 
 
 def median(values: ArrayLike) -> Measured:
@@ -70,7 +76,12 @@ def _bootstrapped(values: NDArray[np.float64], statistic: object) -> Measured:
     assert callable(statistic)
     if not len(values):
         return Measured(float("nan"), float("nan"), float("nan"), 0)
-    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    resampled = statistic(values[draws], axis=1)
+    rng, some = np.random.default_rng(0), max(1, DRAWS // len(values))
+    resampled = np.concatenate(
+        [
+            statistic(values[rng.integers(0, len(values), (min(some, RESAMPLES - done), len(values)))], axis=1)
+            for done in range(0, RESAMPLES, some)
+        ]
+    )
     low, high = np.percentile(resampled, [2.5, 97.5])
     return Measured(float(statistic(values)), float(low), float(high), len(values))

@@ -343,7 +343,7 @@ def _rows(cities: Sequence[Measurements], protocol: Protocol, command: str, aski
             right = errors <= RIGHT_M
             yield row("position_m", query.name, name, "m", median(errors[right]))
             turned = np.array([one.heading_error_deg for one in found])[right]
-            if np.isfinite(turned).any():
+            if np.isfinite(turned).any() and not query.north_known:  # else it was told
                 yield row("heading_deg", query.name, name, "deg", median(turned[np.isfinite(turned)]))
             if found[0].rank is not None:
                 ranks = [cast(int, one.rank) for one in found]

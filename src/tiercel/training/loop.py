@@ -232,6 +232,7 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
             waiting, last = 0.0, now
             report(f"{stage.name} {done}/{stage.steps}: {line}")
         if cities.validation and (done % validate_every == 0 or done == stage.steps):
+            begun = time.perf_counter()
             values = _validate(prepared, watch, accelerator)
             if isinstance(loss_module, DecoderLoss) and isinstance(cities.validation, ZoomPhotos):
                 with accelerator.autocast():
@@ -242,7 +243,7 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
             report(f"{stage.name} {done}/{stage.steps} validation: {log.write_validation(done, values)}")
             if stage.keep_best and accelerator.is_main_process:
                 best = _keep_better(folder / BEST, model, _named(values, stage), best)
-            last = time.perf_counter()
+            last += time.perf_counter() - begun
         if done % recipe.save_every == 0 and accelerator.is_main_process:
             _save(folder / STATE, loss_module, optimiser, done, batches)
     if accelerator.is_main_process:
