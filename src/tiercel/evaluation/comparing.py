@@ -174,21 +174,20 @@ def encode(
         bounds: (levels, 4, n) to fill, in the order of `Bounds`.
     """
     for i in range(len(rows)):
-        peak = np.float32(0.0)
-        for k in range(rows.shape[1]):
-            peak = max(peak, abs(rows[i, k]))
-        step = max(peak / np.float32(largest), np.float32(1e-30))
-        off = size = 0.0
-        first = 0
-        whole = np.float64(length[i])
+        row, line = rows[i], codes[i]
+        low = high = np.float32(0.0)
+        for k in range(np.uint64(len(row))):
+            low, high = min(low, row[k]), max(high, row[k])
+        step = max(max(high, -low) / np.float32(largest), np.float32(1e-30))
+        whole, off, size, first = np.float64(length[i]), 0.0, 0.0, np.uint64(0)
         for level in range(len(ends)):
-            for k in range(first, ends[level]):
-                code = np.rint(rows[i, k] / step)
-                codes[i, k] = np.int8(code)
-                miss = np.float64(rows[i, k]) - np.float64(code) * np.float64(step)
+            for k in range(first, np.uint64(ends[level])):
+                code = np.rint(row[k] / step)
+                line[k] = np.int8(np.int32(code))
+                miss = np.float64(row[k]) - np.float64(code) * np.float64(step)
                 off += miss * miss
-                size += np.float64(rows[i, k]) * np.float64(rows[i, k])
-            first = ends[level]
+                size += np.float64(row[k]) * np.float64(row[k])
+            first = np.uint64(ends[level])
             error = np.sqrt(off) + doubt * whole
             bounds[level, 0, i] = step
             bounds[level, 1, i] = np.float32(error * UP)

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,8 +230,8 @@ def extra_memory(data: Embeddings) -> float:
     with tempfile.TemporaryDirectory() as folder:
         for field in dataclasses.fields(data):
             np.save(Path(folder) / f"{field.name}.npy", getattr(data, field.name))
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(_extra_memory, (Path(folder),))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+            return alone.submit(_extra_memory, Path(folder)).result()
 
 
 def _extra_memory(folder: Path) -> float:
