@@ -76,7 +76,7 @@ def settled(split: PairSplit, missing: Missing, folder: Path) -> PairSplit:
         return split
     if missing == "error":
         raise lacking(split.name, absent, len(tiles) + len(photos), folder)
-    return _without(split, tiles, photos, folder)
+    return without(split, tiles, photos, folder)
 
 
 def lacking(split: str, absent: Sequence[Path], total: int, folder: Path) -> TiercelError:
@@ -84,12 +84,22 @@ def lacking(split: str, absent: Sequence[Path], total: int, folder: Path) -> Tie
     return TiercelError(
         f"{folder} lacks {len(absent):,} of the {total:,} pictures that its split '{split}' lists, the first "
         f"{absent[0].relative_to(folder)}: extract its archives again (`tiercel doctor {folder}` lists what is "
-        "missing), or leave these out knowingly with missing='skip'."
+        "missing), or leave these out knowingly (--incomplete, or missing='skip' in Python)."
     )
 
 
-def _without(split: PairSplit, tiles: Sequence[bool], photos: Sequence[bool], folder: Path) -> PairSplit:
-    """The split without the tiles and photos that are not there, its indices renumbered."""
+def without(split: PairSplit, tiles: Sequence[bool], photos: Sequence[bool], folder: Path) -> PairSplit:
+    """A split without some of its tiles and photos, and without the photos of these tiles; its indices are renumbered.
+
+    Args:
+        split: As it is.
+        tiles: For each tile of the gallery whether it stays.
+        photos: For each photo likewise.
+        folder: Of the data set, for messages.
+
+    Raises:
+        TiercelError: No photo is left.
+    """
     number = np.cumsum(tiles) - 1
     queries = []
     for query, there in zip(split.queries, photos, strict=True):
@@ -104,14 +114,14 @@ def _without(split: PairSplit, tiles: Sequence[bool], photos: Sequence[bool], fo
         ))  # fmt: skip
     if not queries:
         raise TiercelError(
-            f"{folder} has no pair of split '{split.name}' whose two pictures are there: extract its archives."
+            f"{folder} has no pair of split '{split.name}' whose two pictures can be read: extract its archives again."
         )
     return replace(
         split,
         gallery=tuple(tile for tile, there in zip(split.gallery, tiles, strict=True) if there),
         queries=tuple(queries),
-        queries_left_out=len(photos) - len(queries),
-        tiles_left_out=len(tiles) - sum(tiles),
+        queries_left_out=split.queries_left_out + len(photos) - len(queries),
+        tiles_left_out=split.tiles_left_out + len(tiles) - sum(tiles),
     )
 
 
