@@ -132,7 +132,7 @@ def test_an_index_that_was_broken_off_is_built_again(tmp_path, monkeypatch) -> N
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tiercel.search.indexing._recall", stop)
+        patch.setattr("tiercel.search.indexing._recalls", stop)
         with pytest.raises(KeyboardInterrupt):
             index_atlas(tmp_path / "atlas")
     between = Atlas.open(tmp_path / "atlas")
