@@ -49,8 +49,9 @@ def rank_at_best_heading(
         return rank_references(queries[:, 0], references, positives, semi_positives, progress=progress)
     n, m = len(queries), len(references)
     truth = exact_similarities(queries, references, np.arange(n), positives)
-    masked = np.repeat(np.arange(n), [len(some) for some in semi_positives])
-    semi = np.array([one for some in semi_positives for one in some], np.int64)
+    once = [set(some) for some in semi_positives]
+    masked = np.repeat(np.arange(n), [len(some) for some in once])
+    semi = np.array([one for some in once for one in some], np.int64)
     above = exact_similarities(queries, references, masked, semi) > truth[masked]
     greater_semi = np.bincount(masked[above], minlength=n)
     slack = _slack(queries, references)

@@ -24,7 +24,8 @@ from tiercel.evaluation.headings import exact_similarities, rank_at_best_heading
 from tiercel.evaluation.metrics import Measured, median, recall_within
 from tiercel.evaluation.pair_features import Asked, Broken, Encoder, Singles, read_features
 from tiercel.evaluation.ranking import Ranks, one_percent
-from tiercel.evaluation.results import Row, machine, write_rows
+from tiercel.evaluation.report import line
+from tiercel.evaluation.results import Row, machine, read_rows, write_rows
 from tiercel.geo.sphere import haversine_m
 from tiercel.models import Model, load_model
 
@@ -289,14 +290,14 @@ class Line:
 
     def rows(self, split: PairSplit, queries: Sequence[PairQuery], ranks: Ranks) -> list[Row]:
         """Everything that is measured of a split's queries, beside chance."""
-        named = {f"r{k}": ranks.recall_at(k) for k in KS} | {"r1pct": ranks.recall_at(one_percent(len(split.gallery)))}
+        m = len(split.gallery)
+        counted = {f"r{k}": min(k, m) for k in KS} | ({"r1pct": one_percent(m)} if one_percent(m) else {})
+        named = {metric: ranks.recall_at(k) for metric, k in counted.items()}
         if split.right_within_m is None and any(query.semi_positives for query in queries):
             named["hit_rate"] = ranks.hit_rate()
         rows = [self._row(metric, self.method, "%", measured) for metric, measured in named.items()]
-        m = len(split.gallery)
-        shares = {f"r{k}": min(1.0, k / m) for k in KS} | {"r1pct": one_percent(m) / m}
         if split.right_within_m is None:
-            rows += [self._chance(metric, share, len(queries)) for metric, share in shares.items()]
+            rows += [self._chance(metric, k / m, len(queries)) for metric, k in counted.items()]
         return rows + list(self._metres(split, queries, ranks))
 
     def _metres(self, split: PairSplit, queries: Sequence[PairQuery], ranks: Ranks) -> Iterator[Row]:
@@ -364,8 +365,6 @@ def write_best(path: Path, loaded: Loaded, k: int, settings: dict[str, str], pro
 
 def _merged(out: Path, rows: Sequence[Row]) -> list[Row]:
     """The new rows, with those of other data sets and methods that the file holds before them."""
-    from tiercel.evaluation.results import read_rows
-
     before = read_rows(out) if out.is_file() else []
     mine = {(row.parts[1], row.parts[2], row.parts[3]) for row in rows}
     return [row for row in before if (row.parts[1], row.parts[2], row.parts[3]) not in mine] + list(rows)
@@ -378,18 +377,18 @@ METRIC_WORDS = {
 
 
 def render_pairs(rows: Sequence[Row]) -> str:
-    """Rows as Markdown: one table a data set and split."""
+    """Rows as Markdown: a table a data set and split, a column a kind of queries and a method."""
     by_name = {row.name: row for row in rows}
     lines: list[str] = []
     for area in dict.fromkeys(row.parts[2] for row in rows):
         mine = [row for row in rows if row.parts[2] == area]
-        metrics = [metric for metric in METRIC_WORDS if any(row.parts[0] == metric for row in mine)]
-        lines += [f"## {area}", "", "| query | method | n | " + " | ".join(METRIC_WORDS[one] for one in metrics) + " |"]
-        lines += ["| --- | --- | ---: |" + " ---: |" * len(metrics)]
-        for query, method in dict.fromkeys((row.parts[1], row.parts[3]) for row in mine):
-            found = [by_name.get(f"{metric}/{query}/{area}/{method}") for metric in metrics]
-            n = next(row.n for row in found if row is not None)
-            lines.append(f"| {query} | {method} | {n} | " + " | ".join(_cell(row) for row in found) + " |")
+        columns = list(dict.fromkeys((row.parts[1], row.parts[3]) for row in mine))
+        heads = (f"{query}: {method}" for query, method in columns)
+        lines += [f"**{area}**, {max(row.n for row in mine):,} photos", ""]
+        lines += [line(["metric", *heads]), line(["---"] + ["---:"] * len(columns))]
+        for metric in (one for one in METRIC_WORDS if any(row.parts[0] == one for row in mine)):
+            found = [by_name.get(f"{metric}/{query}/{area}/{method}") for query, method in columns]
+            lines.append(line([METRIC_WORDS[metric], *(_cell(row) for row in found)]))
         lines.append("")
     return "\n".join(lines)
 
