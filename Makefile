@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export NUMBA_CACHE_DIR := $(CURDIR)/.numba
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test nightly lint bench reproduce pictures calibrate results zooming retrieval clean
+.PHONY: demo test nightly lint bench reproduce pictures calibrate results zooming retrieval pairs clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -39,8 +39,7 @@ results: $(INSTALLED)
 	$(BIN)/tiercel evaluate --jobs $(JOBS) -o results/locate.json --calibration results/calibration.json \
 		--page docs/results.md --card src/tiercel/weights/compact/README.md
 	$(BIN)/python -m tiercel.evaluation.diagram results/calibration.json docs/pictures/reliability.png
-	$(BIN)/python -m tiercel.evaluation.pages docs/zooming.md results
-	$(BIN)/python -m tiercel.evaluation.pages docs/retrieval.md results
+	for page in results zooming retrieval; do $(BIN)/python -m tiercel.evaluation.pages docs/$$page.md results || exit; done
 
 # Trains and measures what zooming is trained for, and measures a city of 10 km: an hour or two each on two cores.
 zooming: $(INSTALLED)
@@ -52,9 +51,21 @@ zooming: $(INSTALLED)
 retrieval: $(INSTALLED)
 	$(BIN)/tiercel evaluate recipes/retrieval-arms.yaml
 	$(BIN)/tiercel evaluate recipes/fusion.yaml
-	$(BIN)/python -m tiercel.evaluation.together results/together.json
+	$(BIN)/python -m tiercel.evaluation.together results/together.json --photos 30
+	$(MAKE) pairs
 	$(BIN)/python -m tiercel.evaluation.pages docs/retrieval.md results
 	$(BIN)/python -m tiercel.evaluation.figures results docs/pictures
+
+# Measures that dual encoder on miniatures of the published data sets of pairs, and renders nothing.
+PAIRS := $(BIN)/tiercel evaluate --model runs/retrieval-arms/both --data runs/miniatures
+pairs: $(INSTALLED)
+	for layout in vigor cvusa cvact; do test -d runs/miniatures/$$layout || \
+		$(BIN)/tiercel sim -o runs/miniatures/$$layout --layout $$layout --seed 20 --photos 120 || exit; done
+	$(PAIRS)/vigor --tiles scaled
+	$(PAIRS)/vigor --tiles scaled --area cross
+	$(PAIRS)/cvusa
+	$(PAIRS)/cvact --split val
+	$(PAIRS)/cvact --split test
 
 # The pictures of the README.
 pictures: $(INSTALLED)

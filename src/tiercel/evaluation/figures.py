@@ -59,8 +59,8 @@ def draw_growth(rows: Rows) -> Image.Image:
     for title, metric, query, up in (
         ("Latency of one query", "latency_ms", "one", Axis("milliseconds", (0.01, 0.1, 1, 10, 100, 1000), log=True)),
         ("Time to build", "build_s", "all", Axis("seconds", (0.01, 0.1, 1, 10, 100, 1000, 10_000), log=True)),
-        ("Memory", "memory_gb", "all", Axis("GB", (0.001, 0.01, 0.1, 1, 10), log=True)),
-        ("Disk", "disk_gb", "all", Axis("GB", (0.001, 0.01, 0.1, 1, 10), log=True)),
+        ("Memory to search", "memory_mb", "all", Axis("MB", (10, 100, 1000, 10_000), log=True)),
+        ("Disk", "disk_mb", "all", Axis("MB", (1, 10, 100, 1000, 10_000), log=True)),
     ):
         curves = []
         for (index, words), colour in zip(INDEX_WORDS.items(), HUES, strict=False):

@@ -8,6 +8,7 @@ A page says where a table stands by a pair of lines, and nothing between them is
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ def fill(page: Path, results: Path) -> None:
 
     Args:
         page: A Markdown file.
-        results: Folder of the files of rows; the table ``name`` is rendered from ``name.json``.
+        results: Folder of the files of rows; the table ``name`` comes from ``name.json``, or from what `FILES` says.
 
     Raises:
         TiercelError: the page asks for a table that does not exist, or a file of rows is missing.
@@ -38,7 +39,7 @@ def fill(page: Path, results: Path) -> None:
         name = place[2]
         if name not in TABLES:
             raise TiercelError(f"{page} asks for a table '{name}': there are {', '.join(TABLES)}.")
-        rows = {row.name: row for row in read_rows(results / f"{name}.json")}
+        rows = {row.name: row for row in read_rows(results / f"{FILES.get(name, name)}.json")}
         return place[1] + "\n" + "\n".join(TABLES[name](rows)) + "\n\n" + place[3]
 
     page.write_text(_PLACE.sub(rendered, page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -183,6 +184,119 @@ INDEX_WORDS = {
 }
 
 
+def _retrieval_short(rows: Rows) -> list[str]:
+    """Answers within 50 m: methods by queries."""
+    queries = [query for query in ALL_QUERIES if f"r1_50m/{query.name}/unseen/chance" in rows]
+    lines = [line(["method", *(query.words for query in queries)]), line(["---"] + ["---:"] * len(queries))]
+    for method, words in RETRIEVAL_WORDS.items():
+        found = [rows.get(f"r1_50m/{query.name}/unseen/{method}") for query in queries]
+        if any(found):
+            lines.append(line([words, *(cell(row) for row in found)]))
+    return [*lines, "", _source(rows)]
+
+
+def _fusion_short(rows: Rows) -> list[str]:
+    """What a sum gains over the better of its parts, all queries together."""
+    lines = [line(["pair", "first alone", "second alone", "their sum", "gain, points"]), line(["---"] + ["---:"] * 4)]
+    for pair in dict.fromkeys(row.parts[3].partition("@")[2] for row in rows.values() if "@" in row.name):
+        names = [f"r1_50m/{ALL}/unseen/{name}@{pair}" for name in ("retrieval", "retrieval_2", "global", "fusion")]
+        cells = [cell(rows[name]) for name in names if name in rows]
+        lines.append(line([f"`{pair}`", *cells, cell(rows.get(f"gain_50m/{ALL}/unseen/fusion@{pair}"))]))
+    return [*lines, "", _source({name: row for name, row in rows.items() if row.parts[2] == "unseen"})]
+
+
+INDEX_METRICS = {
+    "build_s/all": ("time to build, s", 1.0),
+    "latency_ms/one": ("one query, ms", 1.0),
+    "latency_ms/one_one_core": ("one query on one core, ms", 1.0),
+    "latency_ms/batch_100": ("100 queries at once, ms", 1.0),
+    "recall_at_10/one": ("recall at 10, %", 1.0),
+    "memory_mb/all": ("memory to search, GB", 1e-3),
+    "build_memory_mb/all": ("memory to build, GB", 1e-3),
+    "disk_mb/all": ("disk, GB", 1e-3),
+}
+
+
+def _index(rows: Rows) -> list[str]:
+    """A table a measure: indexes by sizes, and how each grows."""
+    areas = list(dict.fromkeys(row.parts[2] for row in rows.values() if not row.name.startswith("growth_")))
+    areas.sort(key=lambda area: (area.startswith("isotropic"), int(area.rpartition("_")[2])))
+    heads = [f"{int(area.rpartition('_')[2]):,}{' isotropic' if area.startswith('iso') else ''}" for area in areas]
+    whole = max((row.parts[2] for row in rows.values() if row.name.startswith("growth_")), key=_span, default="")
+    lines: list[str] = []
+    for metric, (words, scale) in INDEX_METRICS.items():
+        lines += [line([words, *heads, "grows as cells to the power"]), line(["---"] + ["---:"] * (len(areas) + 1))]
+        what, query = metric.split("/")
+        for index, name in INDEX_WORDS.items():
+            found = [rows.get(f"{metric}/{area}/{index}") for area in areas]
+            growth = rows.get(f"growth_{what}/{query}/{whole}/{index}")
+            cells = [_significant(row, scale) for row in found]
+            lines.append(line([name, *cells, _plain(growth, 2)]))
+        lines.append("")
+    return [*lines, _source(rows).partition(" In brackets")[0]]
+
+
+def _span(area: str) -> float:
+    """How many times as many cells the last size of a growth has."""
+    first, _, last = area.removeprefix("cells_").partition("_to_")
+    return int(last) / int(first)
+
+
+def _significant(row: Row | None, scale: float) -> str:
+    """Three digits of a number, whatever its size."""
+    if row is None or row.value is None:
+        return "-"
+    value = row.value * scale
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.{max(0, 2 - math.floor(math.log10(max(value, 1e-3))))}f}"
+
+
+def _metrics_speed(rows: Rows) -> list[str]:
+    """Kinds of embeddings by what it took."""
+    kinds = list(dict.fromkeys(row.parts[1] for row in rows.values()))
+    area = next(iter(rows.values())).parts[2]
+    loop = next(row.parts[3] for row in rows.values() if row.parts[3].startswith("loop"))
+    heads = ("embeddings", "the usual evaluation, s", "of that its products, s", "tiercel, s", "times as fast")
+    ends = ("tiercel's extra memory, GB", "the matrix, GB", "R@1, %", "ranks that differ")
+    lines = [line([*heads, *ends]), line(["---"] + ["---:"] * (len(heads) + len(ends) - 1))]
+    for kind in kinds:
+        speedup = next(row for row in rows.values() if row.name.startswith(f"speedup_over_loop/{kind}/"))
+        differing = next(row for row in rows.values() if row.name.startswith(f"different_ranks/{kind}/"))
+        seconds = [f"seconds/{kind}/{area}/{loop}", f"seconds_of_products/{kind}/{area}/{loop}"]
+        cells = [*(_plain(rows.get(name), 1) for name in seconds), cell(rows.get(f"seconds/{kind}/{area}/tiercel"), 2)]
+        memory = [_plain(rows.get(f"extra_memory_gb/{kind}/{area}/{one}"), 2) for one in ("tiercel", loop)]
+        recall = _plain(rows.get(f"r1/{kind}/{area}/tiercel"), 1)
+        lines.append(line([kind, *cells, cell(speedup), *memory, recall, f"{differing.value:.0f} of {differing.n:,}"]))
+    some = next(iter(rows.values()))
+    brackets = "In brackets: the fastest and the slowest of three times."
+    return [*lines, "", f"Measured by `{some.command}` on {some.machine}, seed {some.seeds[0]}. {brackets}"]
+
+
+def _together(rows: Rows) -> list[str]:
+    """Sets of photos by what is known of their headings."""
+    from tiercel.evaluation.together import KNOWN, SETS
+
+    known = dict(zip(KNOWN, ("headings unknown", "the turns between them known", "north known"), strict=True))
+    metrics = (("r1_5m", 1), ("r1_50m", 1), ("median_m", 1), ("inside_90", 1))
+    words = ("within 5 m, %", "within 50 m, %", "median, m", "truth inside the 90 % region, %")
+    lines = [line(["photos of 90 degrees", "known", *words]), line(["---", "---"] + ["---:"] * len(words))]
+    for one in SETS:
+        for suffix, told in known.items():
+            found = [rows.get(f"{metric}/{one.name}{suffix}/unseen/match") for metric, _ in metrics]
+            if any(found):
+                cells = [cell(row, digits) for row, (_, digits) in zip(found, metrics, strict=True)]
+                lines.append(line([one.words, told, *cells]))
+    return [*lines, "", _source(rows)]
+
+
+def _pairs(rows: Rows) -> list[str]:
+    """Data sets of pairs, as `tiercel evaluate` shows them."""
+    from tiercel.evaluation.pairs import render_pairs
+
+    commands = dict.fromkeys(row.command for row in rows.values())
+    told = [f"Measured on {next(iter(rows.values())).machine} by {', '.join(f'`{one}`' for one in commands)}."]
+    return [*render_pairs(list(rows.values())).split("\n"), *told]
+
+
 def _source(rows: Rows) -> str:
     some = next(iter(rows.values()))
     seeds = f", seeds {', '.join(map(str, some.seeds))}" if some.seeds else ""
@@ -195,7 +309,16 @@ TABLES: dict[str, Callable[[Rows], list[str]]] = {
     "metropolis": _metropolis,
     "retrieval": _retrieval,
     "fusion": _fusion,
+    "retrieval_short": _retrieval_short,
+    "fusion_short": _fusion_short,
+    "index": _index,
+    "metrics_speed": _metrics_speed,
+    "together": _together,
+    "pairs": _pairs,
 }
+
+FILES = {"retrieval_short": "retrieval", "fusion_short": "fusion"}
+"""Tables that are another view of the rows of another."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -28,6 +28,11 @@ METHOD_WORDS = {
 LEFT_OUT = ("beam4", "beam16", "bottom_up")
 """Methods that the tables of this page have no room for; docs/zooming.md has them."""
 
+BESIDE = {
+    "retrieval_short": "Ways to retrieve, answers within 50 m, %",
+    "fusion_short": "Retrieval and zooming added up, answers within 50 m, %",
+}
+"""Tables that `tiercel.evaluation.pages` fills in where their results lie beside; docs/retrieval.md says more."""
 
 HONEST_WORDS = {
     "local": "zooming, picks among siblings below the right parent",
@@ -60,6 +65,10 @@ def render(path: Path, calibration: Path | None = None) -> str:
     parts += ["## Is the error radius honest?", "", *_region_table(rows), ""]
     if calibration is not None:
         parts += render_calibration(calibration)
+    for name, words in BESIDE.items():
+        if (path.parent / f"{name.removesuffix('_short')}.json").is_file():
+            picture = f"![{words}](pictures/{name.removesuffix('_short')}.png)"
+            parts += [f"## {words}", "", f"<!-- table {name} -->", "<!-- end -->", "", picture, ""]
     return "\n".join(parts)
 
 
