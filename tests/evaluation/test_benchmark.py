@@ -159,7 +159,7 @@ def test_broken_and_missing_photos_are_counted_and_listed(place, town, monkeypat
     [
         (["--protocol", "fair"], "no protocol 'fair': use one of random, sequence_disjoint, block_disjoint"),
         (["--gallery", "half"], "no gallery 'half': use one of all, occupied"),
-        (["--data", "nowhere"], "nowhere does not exist"),
+        (["--data", "nowhere"], "nowhere is no folder"),
     ],
 )
 def test_wrong_options_are_one_sentence(place, tmp_path, options, complaint, monkeypatch) -> None:

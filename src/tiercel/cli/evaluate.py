@@ -151,6 +151,7 @@ def evaluate(
         print(run_file(recipe, report=say))
         return
     if data is not None:
+        from tiercel.datasets.inspection import inspect
         from tiercel.datasets.pairs.opening import recognise
         from tiercel.evaluation.pairs import PairProtocol
 
@@ -162,6 +163,7 @@ def evaluate(
             )
             _evaluate_pairs(asked, model, features, candidates, top, out, page)
             return
+        inspect(data)  # says so where it is nothing that is known
         if seeds is not None and len(seeds) > 1:
             raise TiercelError("A benchmark is split by one seed: give --seed once with --data.")
         seed = seeds[0] if seeds else None
