@@ -35,6 +35,8 @@ PHOTOS = 1000
 FEW = 200
 """Photos that are asked first: an effort that is too small for them is not tried on all."""
 FIRST_EFFORT = 64
+MARGIN = 2
+"""How many times as thoroughly is searched as the made-up photos need: real ones may be farther from every cell."""
 _GROWTH = 1.25
 _SEED = 0
 
@@ -92,6 +94,7 @@ def build_index(gallery: Gallery, *, steps: Step | None = None) -> IndexRecord:
             if recall - SURE * recalls.std() / np.sqrt(len(recalls)) >= RECALL + SPARE or effort >= len(gallery):
                 break
         effort = round(_GROWTH * effort)
+    effort = min(MARGIN * effort, max(len(gallery), FIRST_EFFORT))
     return IndexRecord(
         version=version, cells=len(gallery), partitions=partitions, probes=partitions, effort=effort, recall=recall
     )
