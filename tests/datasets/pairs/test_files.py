@@ -53,7 +53,7 @@ def test_missing_files_are_left_out_knowingly_and_counted(tmp_path) -> None:
 
 
 def test_nothing_left_is_an_error_even_so(tmp_path) -> None:
-    with pytest.raises(TiercelError, match="no pair of split 'test' whose two pictures are there"):
+    with pytest.raises(TiercelError, match="no pair of split 'test' whose two pictures can be read"):
         settled(make(tmp_path, "d", "xyz"), "skip", tmp_path)
     with pytest.raises(TiercelError, match="cannot be dealt with by 'ignore'"):
         settled(make(tmp_path, "d", "xyz"), "ignore", tmp_path)  # type: ignore[arg-type]

@@ -84,6 +84,6 @@ def test_nothing_to_draw(tmp_path) -> None:
         plot(open_pairs(folder), tmp_path / "p.png")
     for path in folder.rglob("*.jpg"):
         path.unlink()
-    with pytest.raises(TiercelError, match="no pair of split 'train' whose two pictures are there"):
+    with pytest.raises(TiercelError, match="no pair of split 'train' whose two pictures can be read"):
         plot(open_pairs(folder), tmp_path / "p.png")
     assert not (tmp_path / "p.png").exists()
