@@ -39,3 +39,9 @@ def test_wrong_input_ends_with_2_and_a_sentence(
     result = tiercel("evaluate", "--data", write_cvact(tmp_path / "CVACT"), "-o", tmp_path / "rows.json", *options)
     assert result.exit_code == 2 and words in " ".join(result.output.split())
     assert not (tmp_path / "rows.json").exists()
+
+
+def test_a_folder_that_nothing_is_measured_on(tiercel: Run, tmp_path: Path) -> None:
+    (tmp_path / "atlas.json").write_text("{}")
+    result = tiercel("evaluate", "--data", tmp_path)
+    assert result.exit_code == 2 and f"{tmp_path} is an atlas: give --data a zooming" in " ".join(result.output.split())

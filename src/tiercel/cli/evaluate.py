@@ -12,6 +12,7 @@ from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
     from tiercel.evaluation.pairs import PairProtocol
+
 ZOOMING = "With --data, on a zooming benchmark"
 PAIRS = "With --data, on pairs of photos and tiles (VIGOR, CVUSA, CVACT, two folders)"
 
@@ -151,11 +152,11 @@ def evaluate(
         print(run_file(recipe, report=say))
         return
     if data is not None:
-        from tiercel.datasets.inspection import inspect
-        from tiercel.datasets.pairs.opening import recognise
+        from tiercel.datasets.inspection import kind_of
         from tiercel.evaluation.pairs import PairProtocol
 
-        if data.is_dir() and recognise(data) is not None:
+        kind = kind_of(data)
+        if kind == "pairs":
             if seeds is not None:
                 raise TiercelError(f"{data} has splits of its own and none that is drawn: leave out --seed.")
             asked = PairProtocol(
@@ -163,7 +164,8 @@ def evaluate(
             )
             _evaluate_pairs(asked, model, features, candidates, top, out, page)
             return
-        inspect(data)  # says so where it is nothing that is known
+        if kind != "a zooming benchmark":
+            raise TiercelError(f"{data} is {kind}: give --data a zooming benchmark, or pairs of photos and tiles.")
         if seeds is not None and len(seeds) > 1:
             raise TiercelError("A benchmark is split by one seed: give --seed once with --data.")
         seed = seeds[0] if seeds else None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ ZOOMING_SOURCE = (
     "The published one is at huggingface.co/datasets/pcvlab/justzoomin; `tiercel dataset build` and `tiercel sim "
     "--layout justzoomin` make others."
 )
+
+Kind = Literal["an atlas", "a simulated city", "a zooming benchmark", "pairs"]
 
 _OVERVIEW = 1600  # pixels
 _MAP = "satellite/layout.yaml"
@@ -54,22 +57,39 @@ def inspect(folder: str | Path) -> Inspected:
         TiercelError: There is no such folder, or it is nothing that is known.
     """
     folder = Path(folder)
+    match kind_of(folder):
+        case "an atlas":
+            return Inspected(_check_atlas(folder), lambda path: _draw_atlas(folder, path))
+        case "a simulated city":
+            return Inspected(_check_simulated(folder), lambda path: _draw_simulated(folder, path))
+        case "a zooming benchmark":
+            return Inspected(_check_zooming(folder), lambda path: _draw_zooming(folder, path))
+        case "pairs":
+            pairs = open_pairs(folder, labels=next(iter(labels_in(folder)), "original"))
+            return Inspected(pairs.check(), lambda path: plot(pairs, path))
+
+
+def kind_of(folder: Path) -> Kind:
+    """What a folder holds, by the names of a few files; opens none of them.
+
+    Raises:
+        TiercelError: There is no such folder, or it is nothing that is known.
+    """
     if not folder.is_dir():
         raise TiercelError(f"{folder} is no folder; give the folder of a data set or of an atlas.")
     if (folder / ATLAS_FILE).is_file():
-        return Inspected(_check_atlas(folder), lambda path: _draw_atlas(folder, path))
+        return "an atlas"
     if any((folder / name).is_file() for name in (simulated.SETTINGS_FILE, simulated.MAP_FILE)):
-        return Inspected(_check_simulated(folder), lambda path: _draw_simulated(folder, path))
+        return "a simulated city"
     if any((folder / name).is_file() for name in (_MAP, *justzoomin.SPLITS.values())):
-        return Inspected(_check_zooming(folder), lambda path: _draw_zooming(folder, path))
-    if recognise(folder) is None:
-        raise TiercelError(
-            f"{folder} is no data set that is known: it has neither the lists or folders of VIGOR, CVUSA or CVACT, nor "
-            f"{_MAP} (the zooming benchmark), {simulated.MAP_FILE} (a simulated city), {ATLAS_FILE} (an atlas), nor "
-            "the two folders photos and tiles."
-        )
-    pairs = open_pairs(folder, labels=next(iter(labels_in(folder)), "original"))
-    return Inspected(pairs.check(), lambda path: plot(pairs, path))
+        return "a zooming benchmark"
+    if recognise(folder) is not None:
+        return "pairs"
+    raise TiercelError(
+        f"{folder} is no data set that is known: it has neither the lists or folders of VIGOR, CVUSA or CVACT, nor "
+        f"{_MAP} (the zooming benchmark), {simulated.MAP_FILE} (a simulated city), {ATLAS_FILE} (an atlas), nor "
+        "the two folders photos and tiles."
+    )
 
 
 def _check_zooming(folder: Path) -> Checked:

@@ -115,8 +115,11 @@ def exact_similarities(queries: Singles, references: Singles, query: ArrayLike, 
 
 def _slack(queries: Singles, references: Singles) -> Singles:
     """(n,) by how much sums in single precision may be off: d 2^-24 |q| |r|, with as much again for the rounding."""
-    longest = np.linalg.norm(queries, axis=2).max(1) * np.linalg.norm(references, axis=1).max()
-    return np.asarray(2 * (queries.shape[2] + 1) * 2.0**-24 * longest, np.float32)
+    # Some at a time: queries may be a file that is larger than memory.
+    some = [queries[first : first + _PAIRS] for first in range(0, len(queries), _PAIRS)]
+    longest = np.concatenate([np.linalg.norm(part, axis=2).max(1) for part in some])
+    unit = 2 * (queries.shape[2] + 1) * 2.0**-24
+    return np.asarray(unit * longest * np.linalg.norm(references, axis=1).max(), np.float32)
 
 
 @dataclass(frozen=True)

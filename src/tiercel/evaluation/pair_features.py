@@ -158,21 +158,18 @@ def query_strip(query: PairQuery, asked: Asked, config: ModelConfig) -> Strip:
         TiercelError: The photo cannot be read.
     """
     photo = Photo.open(query.file, field_of_view=query.field_of_view, panorama=query.panorama)
-    pixels, field_of_view, turn = photo.pixels, photo.field_of_view.value, 0.0
-    shown = min(asked.field_of_view, field_of_view)
-    if query.panorama and field_of_view >= 360.0 and (shown < 360.0 or not asked.north):
+    pixels, shown, turn = photo.pixels, photo.field_of_view.value, 0.0
+    if query.panorama and shown >= 360.0 and (asked.field_of_view < 360.0 or not asked.north):
         drawn = np.random.default_rng([SEED, zlib.crc32(query.name.encode())]).uniform(-180.0, 180.0)
         columns = round(drawn / 360.0 * pixels.shape[1])
         turn = 360.0 * columns / pixels.shape[1]
-        kept = max(2, 2 * round(pixels.shape[1] * shown / 720.0))  # as many on either side of the centre
+        kept = max(2, 2 * round(pixels.shape[1] * asked.field_of_view / 720.0))  # as many on either side of the centre
         shown = 360.0 * kept / pixels.shape[1]
         pixels = np.roll(pixels, -columns, 1)[:, _middle(kept, pixels.shape[1])]
-    elif query.panorama:
-        shown = field_of_view
     return photo_strip(
         pixels,
         panorama=photo.panorama,
-        field_of_view=shown if query.panorama else field_of_view,
+        field_of_view=shown,
         heading=(query.heading + turn) % 360.0 if asked.north and query.heading is not None else None,
         config=config,
         seen_rows=photo.seen_rows,
@@ -210,6 +207,7 @@ class _Store:
         now = np.array([_stamp(file) for file in self.files], np.int64).reshape(-1, 2)
         todo = np.flatnonzero((stamps != now).any(1)).tolist()
         broken: Broken = {}
+        done = len(self.files) - len(todo)
         with ThreadPoolExecutor(_READERS) as readers:
             for numbers, found in _ahead(readers, todo, partial(_read, read)):
                 errors = {n: str(one) for n, one in zip(numbers, found, strict=True) if isinstance(one, TiercelError)}
@@ -222,8 +220,9 @@ class _Store:
                     stamps[good] = now[good]
                     stamps.flush()
                 broken |= errors
+                done += len(numbers)
                 if progress is not None:
-                    progress(len(self.files) - len(todo) + todo.index(numbers[-1]) + 1, len(self.files))
+                    progress(done, len(self.files))
         return Encoded(vectors, broken)
 
     def _open(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
@@ -293,12 +292,9 @@ def read_features(path: Path, split: PairSplit) -> tuple[Singles, Singles]:
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zlib.error) as error:
-        raise TiercelError(
-            f"{path} cannot be read as an .npz file ({str(error).splitlines()[0]}): save it with numpy.savez."
-        ) from error
     except Exception as error:  # whatever a damaged archive raises
-        raise TiercelError(f"{path} cannot be read as an .npz file ({error}): save it with numpy.savez.") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TiercelError(f"{path} cannot be read as an .npz file ({why}): save it with numpy.savez.") from error
     queries = _ordered(path, arrays, "queries", "query_names", [query.name for query in split.queries])
     references = _ordered(path, arrays, "references", "reference_names", [tile.name for tile in split.gallery])
     if queries.shape[1] != references.shape[1]:

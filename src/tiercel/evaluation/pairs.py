@@ -24,7 +24,7 @@ from tiercel.evaluation.headings import exact_similarities, rank_at_best_heading
 from tiercel.evaluation.metrics import Measured, median, recall_within
 from tiercel.evaluation.pair_features import Asked, Broken, Encoder, Singles, read_features
 from tiercel.evaluation.ranking import Ranks, one_percent
-from tiercel.evaluation.report import line
+from tiercel.evaluation.report import cell, line
 from tiercel.evaluation.results import Row, machine, read_rows, write_rows
 from tiercel.geo.sphere import haversine_m
 from tiercel.models import Model, load_model
@@ -149,8 +149,8 @@ def evaluate_pairs(
     for one, vectors in loaded.queries:
         queries = [loaded.split.queries[number] for number in one.members]
         ranks = _ranks(loaded.split, queries, vectors, loaded.references, step(f"Ranking for {one.name}"))
-        line = Line(one.name, area, method, protocol.command(named, features))
-        rows += line.rows(loaded.split, queries, ranks)
+        question = Question(one.name, area, method, protocol.command(named, features))
+        rows += question.rows(loaded.split, queries, ranks)
     if candidates is not None:
         write_best(candidates, loaded, top, {"data": area, "model": named or str(features)}, step("Candidates"))
     if out is not None:
@@ -273,8 +273,8 @@ def _best_positive(queries: Sequence[PairQuery], vectors: Singles, references: S
 
 
 @dataclass(frozen=True)
-class Line:
-    """Names of rows of one kind of queries.
+class Question:
+    """One kind of queries, as rows name it.
 
     Attributes:
         query: Its name.
@@ -318,7 +318,8 @@ class Line:
 
     def _row(self, metric: str, method: str, unit: str, measured: Measured) -> Row:
         name = f"{metric}/{self.query}/{self.area}/{method}"
-        return Row(name, measured.value, unit, measured.n, measured.low, measured.high, (), machine(), self.command)
+        low, high = (end if np.isfinite(end) else None for end in (measured.low, measured.high))
+        return Row(name, measured.value, unit, measured.n, low, high, (), machine(), self.command)
 
 
 def _chance_within(here: NDArray[np.float64], there: NDArray[np.float64]) -> dict[float, float]:
@@ -388,14 +389,8 @@ def render_pairs(rows: Sequence[Row]) -> str:
         lines += [line(["metric", *heads]), line(["---"] + ["---:"] * len(columns))]
         for metric in (one for one in METRIC_WORDS if any(row.parts[0] == one for row in mine)):
             found = [by_name.get(f"{metric}/{query}/{area}/{method}") for query, method in columns]
-            lines.append(line([METRIC_WORDS[metric], *(_cell(row) for row in found)]))
+            lines.append(
+                line([METRIC_WORDS[metric], *(cell(row, 2 if row and row.low is None else 1) for row in found)])
+            )
         lines.append("")
     return "\n".join(lines)
-
-
-def _cell(row: Row | None) -> str:
-    if row is None or row.value is None:
-        return "-"
-    if row.low is None or not np.isfinite(row.low):
-        return f"{row.value:.2f}"
-    return f"{row.value:.1f} ({row.low:.1f}-{row.high:.1f})"
