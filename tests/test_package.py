@@ -12,8 +12,8 @@ import tiercel
 
 ROOT = Path(tiercel.__file__).parent
 HEAVY = ("torch", "transformers", "numba", "rasterio", "pyproj", "lance", "accelerate")
-ROOMS = ["errors", "geo", "maps", "photos", "models", "atlas", "search", "rerank", "fix", "locate"]
-ROOMS += ["sim", "datasets", "candidates", "training", "evaluation", "demo", "serve", "cli"]
+ROOMS = ["errors", "geo", "maps", "photos", "models", "atlas", "search", "fix", "locate"]
+ROOMS += ["sim", "datasets", "candidates", "rerank", "training", "evaluation", "demo", "serve", "cli"]
 """In the order in which data walks through them: a room imports only rooms before it."""
 
 
