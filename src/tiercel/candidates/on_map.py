@@ -50,6 +50,7 @@ class Plan:
         apart: A leaf this many rows and cols or fewer from a better one is no candidate: the better one stands for it.
             0 takes neighbours as well.
         within: The part of the map that is searched; all of it if None.
+        headings: Whether the photos' headings may be used, where they are known.
 
     Raises:
         TiercelError: A value is out of range.
@@ -59,6 +60,7 @@ class Plan:
     method: Method = "first"
     apart: int = 1
     within: Area | None = None
+    headings: bool = True
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -100,6 +102,7 @@ def retrieve(
         except TiercelError as error:
             yield CandidateList(Path(str(each)), failed=str(error))
             continue
+        photo = photo if plan.headings else replace(photo, heading=None)
         found = _with_crops(_candidates(locator, photo, plan), crops)
         yield judged(found, truth.of(photo) if truth else None, locator.atlas)
 
@@ -165,6 +168,7 @@ def settings_of(locator: Locator, plan: Plan) -> dict[str, Any]:
         "branching": tree.branching, "depth": tree.depth,
         "gallery": built.gallery and built.gallery.model_dump(mode="json"),
         "count": plan.count, "method": plan.method, "apart": plan.apart, "correct_m": CORRECT_M,
+        "headings": plan.headings,
         "within": None if plan.within is None else plan.within.name, "within_fingerprint": _fingerprint(plan.within),
     }  # fmt: skip
 

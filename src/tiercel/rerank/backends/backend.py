@@ -54,12 +54,14 @@ class Request:
         max_tokens: At most so many tokens of text.
         prefix_parts: How many parts at the beginning of the first user turn are the same in all questions about one
             photo: instructions and the photo itself. A backend may compute them once.
+        prompt: Name and version of the prompt that it was made from.
     """
 
     turns: tuple[Turn, ...]
     choices: tuple[str, ...] = ()
     max_tokens: int = 128
     prefix_parts: int = 0
+    prompt: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -68,7 +70,7 @@ class Request:
             [turn.role, [part if isinstance(part, str) else {"picture": part.digest} for part in turn.parts]]
             for turn in self.turns
         ]
-        content = json.dumps([turns, self.choices, self.max_tokens], ensure_ascii=False)
+        content = json.dumps([self.prompt, turns, self.choices, self.max_tokens], ensure_ascii=False)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property
