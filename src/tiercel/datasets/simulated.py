@@ -41,6 +41,8 @@ TABLE_FILE = "photos.csv"
 SETTINGS_FILE = "dataset.json"
 
 _CRS = "EPSG:32633"
+FRAME = Frame(_CRS)
+"""Of all cities."""
 _EASTING = 500_000.0
 _NORTHING = 5_000_000.0
 _APART = 20_000.0  # metres between the places of cities of neighbouring seeds, so that no two lie on each other
@@ -229,7 +231,7 @@ def _write_map(path: Path, world: World, seed: int, look: OverheadLook | None) -
     resolution, day = 0.5, int(rng.integers(1 << 20))
     rgb = render_overhead(world, resolution, day=day, look=look or OverheadLook.sample(rng))
     west, south = corner(world.seed)
-    write_geotiff(path, rgb, Frame(_CRS), west, south + world.size, resolution)
+    write_geotiff(path, rgb, FRAME, west, south + world.size, resolution)
 
 
 def _draw_samples(
@@ -247,7 +249,7 @@ def _draw_samples(
         for walking in sorted(set(on_foot))
     }
     west, south = corner(world.seed)
-    samples, frame = [], Frame(_CRS)
+    samples, frame = [], FRAME
     for index, (kind, walking) in enumerate(zip(turns, on_foot, strict=True)):
         place = next(places[walking])
         x, y = round(west + float(place["x"]), 3), round(south + float(place["y"]), 3)

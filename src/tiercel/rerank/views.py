@@ -42,8 +42,8 @@ class View:
             half, one above the other, other photos padded; ``whole``, in its own shape; or as a ``strip`` of the whole
             horizon (see `strip`).
         photo_pixels: Its longer side.
-        crop_m: Side of the ground that a candidate's crop is cut down to, metres; the whole picture where it shows
-            less, or does not say how much.
+        crop_m: Side of the ground that a candidate's crop shows, metres: cut down to where the picture shows more, grey
+            around it where it shows less; the whole picture where it does not say how much.
         crop_pixels: Side of a candidate's crop.
         north_arrow: Whether an arrow marks north on the crops.
         heading_wedge: Whether a wedge marks what the camera saw, on crops of photos whose heading is known.
@@ -106,8 +106,12 @@ class View:
 
     def candidate_words(self, candidate: Candidate) -> str:
         """What a crop shows, in a sentence."""
-        side = self.crop_m if self.crop_m and (candidate.crop_m or 0) > self.crop_m else candidate.crop_m
+        side = self.crop_m if self.crop_m and candidate.crop_m else candidate.crop_m
         return f"North is up, and it shows {side:.0f} metres of ground from side to side." if side else "North is up."
+
+
+SMALL_VIEW = View(photo="strip", photo_pixels=320, crop_m=156.25, crop_pixels=320)
+"""How the small model of `tiercel.models.judge` is shown photos and candidates."""
 
 
 def _compass(heading: float) -> str:
@@ -139,11 +143,13 @@ def _crop(view: View, file: Path, shown_m: float | None, wedge: tuple[float, flo
         raise TiercelError(
             f"{file} cannot be read as a picture of a candidate ({error}): make the crops anew."
         ) from None
-    if view.crop_m and shown_m and shown_m > view.crop_m:
-        inset, (width, height) = (1 - view.crop_m / shown_m) / 2, crop.size
+    part = view.crop_m / shown_m if view.crop_m and shown_m else 1.0
+    if part < 1:
+        (width, height), inset = crop.size, (1 - part) / 2
         left, top = round(width * inset), round(height * inset)
         crop = crop.crop((left, top, width - left, height - top))
-    crop = Image.fromarray(padded(_fitted(np.asarray(crop), view.crop_pixels)))
+    fitted = padded(_fitted(np.asarray(crop), round(view.crop_pixels / max(1.0, part))))
+    crop = Image.fromarray(padded(fitted, view.crop_pixels))
     if wedge is not None:
         _draw_wedge(crop, *wedge)
     if view.north_arrow:
@@ -161,10 +167,10 @@ def _fitted(pixels: Pixels, side: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def padded(pixels: Pixels) -> Pixels:
-    """A picture in the middle of a grey square."""
+def padded(pixels: Pixels, side: int = 0) -> Pixels:
+    """A picture in the middle of a grey square, of its longer side unless it is to be larger."""
     height, width = pixels.shape[:2]
-    side = max(height, width)
+    side = max(height, width, side)
     square = np.full((side, side, 3), BACKDROP, np.uint8)
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = pixels

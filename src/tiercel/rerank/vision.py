@@ -147,36 +147,39 @@ class VisionLanguageJudge(Judge):
         if not self.prompt.reason:
             return questions
         tokens = self.prompt.reason_tokens
-        answers = self._ask([self._request(one, self.prompt.reason, tokens=tokens) for one in questions], questions)
+        answers = self._ask([self.request(one, self.prompt.reason, tokens=tokens) for one in questions], questions)
         return [
             question if answer is None else self._with_reason(question, answer)
             for question, answer in zip(questions, answers, strict=True)
         ]
 
     def _with_reason(self, question: Question, answer: Answer) -> Question:
-        """The conversation with the model's reason in it."""
         cost = question.cost + _cost(answer)
         trouble = answer.trouble or ("" if answer.text else "the model gave no reason where one was asked for")
         if trouble:
             return replace(question, trouble=trouble, cost=cost)
+        return replace(self.reasoned(question, answer.text), cost=cost)
+
+    def reasoned(self, question: Question, reason: str) -> Question:
+        """The question with a reason that the model gave."""
         asked = _asked(question.turns, self.prompt.reason)
-        turns = (*asked, Turn("assistant", (answer.text,)), Turn("user", ()))
-        return replace(question, turns=turns, reason=answer.text, cost=cost)
+        return replace(question, turns=(*asked, Turn("assistant", (reason,)), Turn("user", ())), reason=reason)
 
     def _ask_verdicts(self, questions: Sequence[Question]) -> list[Answer | None]:
         """By log-probabilities of choices where there are choices and the backend has these, else by JSON."""
         verdict = self.prompt.verdict
         if verdict.choices and not self._no_log_probabilities:
-            requests = [self._request(one, verdict.choice, verdict.choices) for one in questions]
+            requests = [self.request(one, verdict.choice, verdict.choices) for one in questions]
             answers = self._ask(requests, questions)
             lacking = [answer for answer in answers if answer and not answer.trouble and not answer.log_probabilities]
             if not lacking:
                 return answers
             self._no_log_probabilities = True
         tokens = verdict.max_tokens
-        return self._ask([self._request(one, verdict.json_words, tokens=tokens) for one in questions], questions)
+        return self._ask([self.request(one, verdict.json_words, tokens=tokens) for one in questions], questions)
 
-    def _request(self, question: Question, words: str, choices: tuple[str, ...] = (), tokens: int = 1) -> Request:
+    def request(self, question: Question, words: str, choices: tuple[str, ...] = (), tokens: int = 1) -> Request:
+        """A question with the words that ask for an answer at its end."""
         turns = _asked(question.turns, words) if question.turns else ()
         return Request(turns, choices, tokens, question.prefix_parts, self.prompt.label)
 

@@ -1,0 +1,105 @@
+"""The geometric match as a judge: how well a place, seen from above, lies under the photo at its best pose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiercel.candidates.lists import Candidate, CandidateList
+from tiercel.errors import TiercelError
+from tiercel.rerank.judge import Cost, Judge, Pair, Preference, Score
+from tiercel.rerank.views import SMALL_VIEW
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tiercel.models.judge import Glimpse, JudgeVisionModel
+
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a candidate comes to, or why it has no score."""
+
+    value: float | None
+    trouble: str = ""
+
+
+class MatchJudge(Judge):
+    """Compares candidates by the geometric match, from the same pictures that the small model is shown.
+
+    It has no order of two and no words, so it is the yardstick for models that have: what geometry alone says.
+
+    Args:
+        model: Whose match: ``bundled``, a checkpoint folder, or a Hugging Face id.
+        temperature: Scores further apart than this, in nats, leave little doubt.
+
+    Raises:
+        TiercelError: The model has no geometric match.
+    """
+
+    name = "match"
+
+    def __init__(self, model: str | Path = "bundled", temperature: float = 1.0) -> None:
+        """Loads the model."""
+        from tiercel.models import load_model
+        from tiercel.models.judge import tower_of
+
+        self.tower: JudgeVisionModel = tower_of(load_model(model)).eval()
+        self.temperature = temperature
+        self._score = lru_cache(maxsize=4096)(self._scored)
+        self._place = lru_cache(maxsize=_REMEMBERED)(self._placed)
+        self._glimpse = lru_cache(maxsize=2)(self._glimpsed)
+
+    def prefer_each(self, query: CandidateList, pairs: Sequence[Pair]) -> list[Preference]:
+        """By the difference of scores."""
+        return [self._preference(query, *pair) for pair in pairs]
+
+    def score_each(self, query: CandidateList, candidates: Sequence[Candidate]) -> list[Score]:
+        """The score, in a range that is open at both ends, brought into 0 to 100."""
+        found = [self._score(query, one) for one in candidates]
+        cost = Cost(1, 1)
+        return [
+            Score(None, one.trouble, cost=cost)
+            if one.value is None
+            else Score(100.0 / (1.0 + math.exp(-one.value / self.temperature / 4.0)), cost=cost)
+            for one in found
+        ]
+
+    def _preference(self, query: CandidateList, a: Candidate, b: Candidate) -> Preference:
+        first, second = self._score(query, a), self._score(query, b)
+        cost = Cost(1, 1)
+        if first.value is None or second.value is None:
+            return Preference(None, first.trouble or second.trouble, cost=cost)
+        return Preference(1.0 / (1.0 + math.exp((second.value - first.value) / self.temperature)), cost=cost)
+
+    def _scored(self, query: CandidateList, candidate: Candidate) -> _Seen:
+        import torch
+
+        try:
+            with torch.inference_mode():
+                place = self._place(candidate.crop, candidate.crop_m)
+                look = self.tower.look(self._glimpse(query), place[None])[0]
+        except TiercelError as error:
+            return _Seen(None, str(error))
+        return _Seen(float(look.summary[0]) * 8.0)
+
+    def _placed(self, crop: Path | None, crop_m: float | None) -> Tensor:
+        picture = SMALL_VIEW.of_candidate(CandidateList(Path("photo")), Candidate(crop=crop, crop_m=crop_m))
+        return self.tower.places(_as_tensor(picture.pixels)[None])[0]
+
+    def _glimpsed(self, query: CandidateList) -> Glimpse:
+        return self.tower.glimpse(_as_tensor(SMALL_VIEW.of_photo(query).pixels))
+
+
+def _as_tensor(pixels: np.ndarray) -> Tensor:
+    import torch
+
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1.0
