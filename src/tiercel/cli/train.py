@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tiercel.cli.terminal import say
+from tiercel.errors import TiercelError
 
 
 def train(
@@ -27,7 +28,15 @@ def train(
     tiercel train recipes/compact.yaml -o runs/compact
 
     tiercel train recipes/compact.yaml -o runs/compact --resume
+
+    tiercel train recipes/judge.yaml -o runs/judge/small
     """
     from tiercel.training import train as train_model
+    from tiercel.training.judging import JudgeRecipe, train_judge
 
+    if JudgeRecipe.is_one(recipe):
+        if stage is not None:
+            raise TiercelError(f"{recipe} is of a judge, whose training has no stages: leave out --stage.")
+        print(train_judge(recipe, out, resume=resume, report=say))
+        return
     print(train_model(recipe, out, resume=resume, stage=stage, report=say))

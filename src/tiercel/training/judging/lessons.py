@@ -63,12 +63,14 @@ class Step:
 
     Attributes:
         polar: (n, match_width, ranges, columns) float32 of the photos.
-        ground: (n, k, match_width, ranges, columns) float32 of k candidates of each.
-        summary: (n, k, SUMMARY) float32.
+        shown: Photo and candidate of each of the k places that are shown.
+        ground: (k, match_width, ranges, columns) float32 of these.
+        summary: (k, SUMMARY) float32.
         examples: Questions about them.
     """
 
     polar: Tensor
+    shown: list[tuple[int, int]]
     ground: Tensor
     summary: Tensor
     examples: list[Example]
@@ -300,6 +302,48 @@ def _list(asked: _Asked, arm: str) -> Iterator[Example]:
     yield Example(asked.number, tuple(shown), asked.ask(arm, len(shown)), f'{{"ranking": {order}}}', open_ended=True)
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """What was seen is changed as if the world, or else the camera, had been turned, and perhaps mirrored.
+
+    Attributes:
+        columns: Clockwise.
+        mirror: Whether east and west change places afterwards.
+    """
+
+    columns: int
+    mirror: bool
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> _Turn:
+        """A random one."""
+        return cls(int(rng.integers(AZIMUTHS)), bool(rng.random() < 0.5))
+
+    def summary(self, summary: Floats, known: bool) -> Floats:
+        """What is said of the best pose; `known` where the left edge of the strip is north."""
+        angle = self.columns * 2 * math.pi / AZIMUTHS
+        whole, best, east, north, sine, cosine = summary.tolist()
+        if known:  # the world turns under a strip whose left edge stays north
+            east, north = _clockwise(east, north, angle)
+        else:  # the strip begins further left
+            sine, cosine = _clockwise(sine, cosine, -angle)
+        sign = -1.0 if self.mirror else 1.0
+        return np.array([whole, best, sign * east, north, sign * sine, cosine], np.float32)
+
+
+def _clockwise(east: float, north: float, angle: float) -> tuple[float, float]:
+    return east * math.cos(angle) + north * math.sin(angle), north * math.cos(angle) - east * math.sin(angle)
+
+
+def _seen(array: NDArray[np.float16], turn: _Turn | None) -> Floats:
+    """What the tower saw, in fp32, as after a turn."""
+    seen = array.astype(np.float32)
+    if turn is None:
+        return seen
+    rolled = np.roll(seen, turn.columns, -1)
+    return np.ascontiguousarray(rolled[..., ::-1]) if turn.mirror else rolled
+
+
 class Lessons:
     """Draws the lessons of each step.
 
@@ -335,37 +379,23 @@ class Lessons:
         """The lessons of a step."""
         rng = np.random.default_rng([self.seed, number])
         examples: list[Example] = []
-        arrays: list[tuple[Floats, Floats, Floats]] = []
+        polar: list[Floats] = []
+        places: dict[tuple[int, int], tuple[Floats, Floats]] = {}
         for photo in range(self.photos):
             city, row = self.usable[int(rng.integers(len(self.usable)))]
             asked = _Asked(photo, self.cities[city], row, rng, self.wording)
             arm = self.arms[int(rng.choice(len(self.arms), p=self.shares))]
             make = _list if arm == "listwise" else _pairs if arm.startswith("pairwise") else _points
-            examples += make(asked, arm)
-            reasons = bool(self.wording.prompt(arm).reason or self.wording.prompt(arm).verdict.reasoning)
-            arrays.append(self._turned(asked, rng, not reasons))
-        polar, ground, summary = (torch.from_numpy(np.stack(part)) for part in zip(*arrays, strict=True))
-        return Step(polar, ground, summary, examples)
-
-    def _turned(self, asked: _Asked, rng: np.random.Generator, turn: bool) -> tuple[Floats, Floats, Floats]:
-        """What was seen, as if the world, or else the camera, had been turned or mirrored."""
-        looks, row = asked.looks, asked.row
-        polar, ground = (array[row].astype(np.float32) for array in (looks.polar, looks.ground))
-        summary = looks.summary[row].copy()
-        hidden = np.repeat(rng.random(16) < self.dropout, AZIMUTHS // 16)
-        columns = int(rng.integers(AZIMUTHS))
-        mirror = bool(rng.random() < 0.5)
-        if turn:
-            polar, ground = np.roll(polar, columns, -1), np.roll(ground, columns, -1)
-            angle = columns * 2 * math.pi / AZIMUTHS
-            east, north, sine, cosine = (summary[:, part].copy() for part in (2, 3, 4, 5))
-            if looks.known[row]:  # the world turns clockwise under a strip whose left edge stays north
-                summary[:, 2] = east * math.cos(angle) + north * math.sin(angle)
-                summary[:, 3] = north * math.cos(angle) - east * math.sin(angle)
-            else:  # the strip begins further left
-                summary[:, 4] = sine * math.cos(angle) - cosine * math.sin(angle)
-                summary[:, 5] = cosine * math.cos(angle) + sine * math.sin(angle)
-            if mirror:
-                polar, ground = polar[..., ::-1], ground[..., ::-1]
-                summary[:, [2, 4]] *= -1
-        return np.where(hidden, 0, polar), np.ascontiguousarray(ground), summary
+            made = list(make(asked, arm))
+            examples += made
+            prompt = self.wording.prompt(arm)
+            # A reason names directions, which a turn would change.
+            turn = None if prompt.reason or prompt.verdict.reasoning else _Turn.drawn(rng)
+            hidden = np.repeat(rng.random(16) < self.dropout, AZIMUTHS // 16)
+            polar.append(np.where(hidden, 0, _seen(asked.looks.polar[row], turn)))
+            for place in sorted({place for one in made for place in one.places}):
+                summary = asked.looks.summary[row, place]
+                summary = turn.summary(summary, bool(asked.looks.known[row])) if turn else summary
+                places[photo, place] = _seen(asked.looks.ground[row, place], turn), summary
+        ground, summaries = (torch.from_numpy(np.stack(part)) for part in zip(*places.values(), strict=True))
+        return Step(torch.from_numpy(np.stack(polar)), list(places), ground, summaries, examples)

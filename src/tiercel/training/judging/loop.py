@@ -134,7 +134,10 @@ def make_judge(recipe: JudgeRecipe, first_stage: Model, tokenizer: Any) -> Judge
         vision_feature_select_strategy="full",
         tie_word_embeddings=True,
     )
-    model = JudgeForConditionalGeneration(config)
+    # Faster than the fused one on short questions.
+    model: JudgeForConditionalGeneration = JudgeForConditionalGeneration._from_config(
+        config, attn_implementation="eager"
+    )
     model.model.vision_tower.load_state_dict(tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
     return model
@@ -299,11 +302,12 @@ class Teacher:
     def _pictures(self, step: Step, examples: Sequence[Example]) -> Tensor:
         """(pictures * TOKENS, width) in the order in which they are shown, each made once."""
         connector: Any = self.model.model.multi_modal_projector
-        pairs = sorted({(one.photo, place) for one in examples for place in one.places})
-        number = {pair: index for index, pair in enumerate(pairs)}
-        photo, place = torch.tensor(pairs).T
+        wanted = {(one.photo, place) for one in examples for place in one.places}
+        rows = [row for row, pair in enumerate(step.shown) if pair in wanted]
+        number = {step.shown[row]: index for index, row in enumerate(rows)}
         photos = connector.photos(step.polar)
-        places = connector.places(step.polar[photo], step.ground[photo, place], step.summary[photo, place])
+        polar = step.polar[[step.shown[row][0] for row in rows]]
+        places = connector.places(polar, step.ground[rows], step.summary[rows])
         everything = torch.cat([photos, places.to(photos.dtype)])
         order = [
             index

@@ -112,6 +112,15 @@ class JudgeRecipe(BaseModel):
             raise ValueError(f"cities {wrong[:3]} are not of the split 'train': see training/splits.py")
         return self
 
+    @staticmethod
+    def is_one(path: Path) -> bool:
+        """Whether a file is such a recipe: it says what judge it makes."""
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError):
+            return False
+        return isinstance(content, dict) and "judge" in content
+
     @classmethod
     def load(cls, path: Path) -> JudgeRecipe:
         """Reads a recipe.
