@@ -17,7 +17,7 @@ def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> P
     """Measure what a file asks for.
 
     Args:
-        path: YAML with a key ``protocol``: ``objectives``, ``metropolis``, ``retrieval`` or ``fusion``.
+        path: YAML with a key ``protocol``: ``objectives``, ``metropolis``, ``retrieval``, ``fusion`` or ``rerank``.
         work: Where cities, checkpoints and atlases are kept, to be used again.
         report: Told a line now and then.
 
@@ -53,7 +53,13 @@ def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> P
         retrieval = read_retrieval(path, content)
         measure_retrieval(retrieval, path, work, report)
         return retrieval.results
-    names = "objectives, metropolis, retrieval or fusion"
+    if protocol == "rerank":
+        from tiercel.evaluation.reranking import measure_study, read_study
+
+        study = read_study(path, content)
+        measure_study(study, path, work, report)
+        return study.results
+    names = "objectives, metropolis, retrieval, fusion or rerank"
     raise TiercelError(f"{path} has no protocol that can be measured: give 'protocol:' with {names}.")
 
 

@@ -6,9 +6,10 @@ import json
 import math
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from tiercel.errors import TiercelError
 
@@ -27,6 +28,7 @@ class Row:
         seeds: Seeds of the cities.
         machine: What it ran on.
         command: What to run to measure it again.
+        extra: Further numbers about the same thing, each under its own key in the file.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Row:
     seeds: tuple[int, ...]
     machine: str
     command: str
+    extra: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[str, str, str, str]:
@@ -50,7 +53,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as JSON, in one step; what is not a number becomes null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
-    content = [{key: _plain(value) for key, value in asdict(row).items()} for row in rows]
+    content = [{key: _plain(value) for key, value in _flat(row).items()} for row in rows]
     temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in content) + "\n]\n")
     temporary.replace(path)
 
@@ -62,11 +65,23 @@ def read_rows(path: Path) -> list[Row]:
         TiercelError: the file is missing or holds no rows.
     """
     try:
-        return [Row(**{**row, "seeds": tuple(row["seeds"])}) for row in json.loads(path.read_text())]
+        return [_row(content) for content in json.loads(path.read_text())]
     except FileNotFoundError:
         raise TiercelError(f"{path} does not exist: run `tiercel evaluate` to make it.") from None
     except (ValueError, TypeError, KeyError):
         raise TiercelError(f"{path} holds no rows of results: run `tiercel evaluate` to make it anew.") from None
+
+
+def _flat(row: Row) -> dict[str, object]:
+    content = asdict(row)
+    return {**content, **content.pop("extra")}
+
+
+def _row(content: dict[str, Any]) -> Row:
+    known = {one.name for one in fields(Row)}
+    extra = {key: value for key, value in content.items() if key not in known}
+    plain = {key: value for key, value in content.items() if key in known}
+    return Row(**{**plain, "seeds": tuple(content["seeds"]), "extra": extra})
 
 
 def machine() -> str:
