@@ -60,6 +60,19 @@ class Prior:
     radius_m: float
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a second look at the candidates comes to.
+
+    Attributes:
+        posterior: The probability of each leaf.
+        leaves: (K,) flat, of the candidates, best first.
+    """
+
+    posterior: Posterior
+    leaves: NDArray[np.int64]
+
+
 class _SweptPoses(NamedTuple):
     """What the two judges say about the poses that the match looked at.
 
@@ -182,7 +195,7 @@ class Analysis:
     @cached_property
     def matches_everywhere(self) -> Matches:
         """The best poses in the leaves that are likeliest by the match alone, best first."""
-        return self._places(self.match_everywhere)
+        return self.places(self.match_everywhere)
 
     @cached_property
     def swept(self) -> _Swept:
@@ -257,10 +270,17 @@ class Analysis:
     @cached_property
     def matches(self) -> Matches:
         """The best poses in the likeliest leaves, best first."""
-        return self._places(self.final)
+        return self.places(self.final)
 
-    def _places(self, answer: Posterior) -> Matches:
-        return self.locator.matcher.match_together(self.photos, answer.top(self.calibration.candidates)[0])
+    def places(self, answer: Posterior, leaves: NDArray[np.int64] | None = None) -> Matches:
+        """The best place in each of some leaves.
+
+        Args:
+            answer: Says how likely they are.
+            leaves: (K,) flat, in the order in which they are wanted; the likeliest if left out.
+        """
+        leaves = answer.top(self.calibration.candidates)[0] if leaves is None else leaves
+        return self.locator.matcher.match_together(self.photos, leaves)
 
     @property
     def kind(self) -> str:
@@ -269,6 +289,11 @@ class Analysis:
         wide = seen >= WIDE_DEG / 360.0 * polar_columns(self.locator.model.config)
         north = any(photo.heading_known for photo in self.photos)
         return ("panorama" if wide else "photo") + ("_north" if north else "")
+
+    def region_around(self, answer: Posterior, x: float, y: float) -> Region:
+        """The circles around a place, for an answer that says otherwise than `final`; calibrated as for that."""
+        fit = self.calibration.regions.get(f"match/{self.kind}", RegionFit())
+        return Region(Disc(answer.tree, answer.probability, (x, y), fit.scale_m), fit.shares)
 
     def region(self, method: str, *, calibrated: bool = True) -> Region:
         """The circles around a method's answer that hold the truth as often as they say.
@@ -335,10 +360,10 @@ class DecoderAnalysis(Analysis):
         """The network knows nothing of the photo but its pixels."""
         return "any"
 
-    def _places(self, answer: Posterior) -> Matches:
+    def places(self, answer: Posterior, leaves: NDArray[np.int64] | None = None) -> Matches:
         """The centres of leaves; the network says nothing about headings."""
         tree = answer.tree
-        leaves, _ = answer.top(self.calibration.candidates, apart=1)
+        leaves = answer.top(self.calibration.candidates, apart=1)[0] if leaves is None else leaves
         x, y = tree.centre(tree.depth, *tree.unflat(tree.depth, leaves))
         return Matches(leaves, answer.log_probability[leaves].astype(np.float64), x, y, np.full(len(leaves), np.nan))
 
@@ -428,9 +453,11 @@ class TogetherAnalysis(Analysis):
         """The first stage and the match of all photos, position by position, and the prior."""
         return self._informed(self._at_leaves([part.judged_at_positions(self.first) for part in self.parts]))
 
-    def _places(self, answer: Posterior) -> Matches:
+    def places(self, answer: Posterior, leaves: NDArray[np.int64] | None = None) -> Matches:
         """The best places for all photos, with the heading of the first; without a match, those of the first part."""
-        return super()._places(answer) if self.locator.model.match is not None else self.parts[0]._places(answer)
+        if self.locator.model.match is None:
+            return self.parts[0].places(answer, leaves)
+        return super().places(answer, leaves)
 
     @property
     def kind(self) -> str:
@@ -512,9 +539,9 @@ class EmbeddingAnalysis(Analysis):
         """What is known of the photo, as `Analysis.kind`."""
         return ("panorama" if self._wide else "photo") + ("_north" if self.photo.heading_known else "")
 
-    def _places(self, answer: Posterior) -> Matches:
+    def places(self, answer: Posterior, leaves: NDArray[np.int64] | None = None) -> Matches:
         """The best places in leaves, as far as the gallery's cells tell them."""
-        leaves, _ = answer.top(self.calibration.candidates, apart=1)
+        leaves = answer.top(self.calibration.candidates, apart=1)[0] if leaves is None else leaves
         x, y = np.array([self.scores.place(int(leaf)) for leaf in leaves]).T
         heading = np.array([self.scores.best_heading(int(leaf)) for leaf in leaves])
         return Matches(leaves, answer.log_probability[leaves].astype(np.float64), x, y, heading)
@@ -662,9 +689,18 @@ class Locator:
                 area holds no cell of it.
         """
         opened = [photo if isinstance(photo, Photo) else Photo.open(photo) for photo in photos]
-        analysis = self.analyse_together(opened, turns, prior, within)
+        return self.answer(opened, self.analyse_together(opened, turns, prior, within))
+
+    def answer(self, opened: Sequence[Photo], analysis: Analysis, judged: Judged | None = None) -> Fix:
+        """The fix of photos from one spot, with what they themselves say of their place beside it.
+
+        Args:
+            opened: The photos.
+            analysis: What is known of them.
+            judged: As in `fix`.
+        """
         first, *others = [str(photo.path or "photo") for photo in opened]
-        fix = replace(self.fix(analysis, first), together=tuple(others))
+        fix = replace(self.fix(analysis, first, judged), together=tuple(others))
         position = next((photo.position for photo in opened if photo.position is not None), None)
         if position is None:
             return fix
@@ -672,16 +708,23 @@ class Locator:
         # Far from the map its frame knows no distances.
         return replace(fix, gps=(float(x), float(y))) if fix.tree.root.contains(x, y) else fix
 
-    def fix(self, analysis: Analysis, name: str) -> Fix:
-        """The fix that an analysis comes to."""
-        final, tree = analysis.final, self.atlas.tree
-        candidates = self._candidates(analysis)
+    def fix(self, analysis: Analysis, name: str, judged: Judged | None = None) -> Fix:
+        """The fix that an analysis comes to.
+
+        Args:
+            analysis: What is known of the photo.
+            name: Of the photo.
+            judged: What somebody who compared the candidates made of it, if somebody did.
+        """
+        final, tree = judged.posterior if judged else analysis.final, self.atlas.tree
+        matches = analysis.places(final, judged.leaves) if judged else analysis.matches
+        candidates = self._candidates(matches, final)
         best = candidates[0]
         side = tree.cells_per_side(tree.depth)
         heat = np.where(self.atlas.covered(tree.depth), final.probability, np.nan).astype(np.float32)
         # The match may put the camera just across the border of the cell it looked at.
         leaf = int(tree.flat(tree.depth, *tree.cell_at(best.x, best.y, tree.depth)))
-        region = analysis.region("match")
+        region = analysis.region_around(final, best.x, best.y) if judged else analysis.region("match")
         return Fix(
             photo=name,
             latitude=best.latitude,
@@ -698,9 +741,9 @@ class Locator:
             steps=zoom_steps(tree, leaf),
         )
 
-    def _candidates(self, analysis: Analysis) -> list[Candidate]:
+    def _candidates(self, matches: Matches, final: Posterior) -> list[Candidate]:
         """The best places that lie apart: a neighbouring leaf of a better one is no other place."""
-        matches, final, tree = analysis.matches, analysis.final, self.atlas.tree
+        tree = self.atlas.tree
         chosen: list[Candidate] = []
         for row, leaf in enumerate(matches.leaves):
             x, y = float(matches.x[row]), float(matches.y[row])

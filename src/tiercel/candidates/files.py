@@ -32,7 +32,9 @@ Every other line is a query:
   * `distance_m`: from the centre to the truth, metres;
   * `correct`: whether it is a right answer: on a map, where `distance_m` is at most 50; in a benchmark of pairs, where
     it is the positive;
-  * `semi_positive`: true where a benchmark of pairs lists it as one that overlaps the positive.
+  * `semi_positive`: true where a benchmark of pairs lists it as one that overlaps the positive;
+  * `first_place`: its place in the first stage's order, 1 for the best, where judges have put the list in another
+    order; there is no `score` then.
 
 **The paper's list**, for the code of "retrieval, then a vision-language reranker" (arXiv 2603.27251): a JSON list of
 `{"query_path": ..., "predictions": [paths of the candidates' pictures, best first]}`. It knows nothing else, and no

@@ -33,6 +33,7 @@ class Candidate:
         correct: Whether it is a right answer: at most `CORRECT_M` from the truth, or the query's positive in a
             benchmark of pairs.
         semi_positive: Whether a benchmark of pairs lists it as one that overlaps the positive.
+        first_place: Its place in the first stage's order, 1 for the best, where judges have put the list in another.
     """
 
     cell: Cell | None = None
@@ -47,6 +48,7 @@ class Candidate:
     distance_m: float | None = None
     correct: bool | None = None
     semi_positive: bool = False
+    first_place: int | None = None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tiercel.locate import Locator
     from tiercel.search import Posterior
 
-Method = Literal["retrieval", "first", "final"]
+Method = Literal["retrieval", "zoom", "first", "final"]
 Progress = Callable[[int, int], None]
 """Called with how many photos are done and how many there are."""
 
@@ -45,8 +45,8 @@ class Plan:
 
     Attributes:
         count: Candidates for each photo; fewer where the map has no more.
-        method: Which of the locator's answers ranks them: ``retrieval`` alone, the ``first`` stage (retrieval and
-            zooming together), or the ``final`` answer, after the geometric match.
+        method: Which of the locator's answers ranks them: ``retrieval`` alone, ``zoom`` alone (all leaves weighed
+            against each other), the ``first`` stage (both together), or the ``final`` answer, after the match.
         apart: A leaf this many rows and cols or fewer from a better one is no candidate: the better one stands for it.
             0 takes neighbours as well.
         within: The part of the map that is searched; all of it if None.
@@ -182,8 +182,9 @@ def _fingerprint(area: Area | None) -> str | None:
 def _candidates(locator: Locator, photo: Photo, plan: Plan) -> CandidateList:
     """The likeliest leaves for a photo."""
     tree, area = locator.atlas.tree, plan.within
-    answer: Posterior = getattr(locator.analyse(photo, within=area), plan.method)
-    if area is not None:  # retrieval alone takes nothing into account that is known beforehand
+    name = {"zoom": "zoom_global"}.get(plan.method, plan.method)
+    answer: Posterior = getattr(locator.analyse(photo, within=area), name)
+    if area is not None:  # a method alone takes nothing into account that is known beforehand
         answer = answer.restricted(area.cells(tree, tree.depth), area.name)
     leaves, _ = answer.top(plan.count, apart=plan.apart)
     scores = answer.log_probability[leaves]

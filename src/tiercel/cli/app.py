@@ -16,6 +16,7 @@ from tiercel.cli.doctor import doctor
 from tiercel.cli.evaluate import evaluate
 from tiercel.cli.index import index
 from tiercel.cli.locate import locate
+from tiercel.cli.rerank import rerank
 from tiercel.cli.retrieve import retrieve
 from tiercel.cli.sim import sim
 from tiercel.cli.terminal import say
@@ -87,6 +88,6 @@ def tiercel(
     """
 
 
-for verb in (demo, build, index, locate, retrieve, sim, train, evaluate, doctor):
+for verb in (demo, build, index, locate, retrieve, rerank, sim, train, evaluate, doctor):
     app.command()(verb)
 app.add_typer(dataset)

@@ -8,17 +8,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain, combinations, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tiercel.cli.judges import PANEL, Cache, Choice, JudgeName, Prompts, Sent, Settings, TournamentName, Url
 from tiercel.cli.terminal import say
 from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
+    from tiercel.candidates.on_map import Method
     from tiercel.fix import Fix
+    from tiercel.geo import Area
     from tiercel.locate import Locator, Prior
     from tiercel.photos import Photo
+    from tiercel.rerank import Judge
+    from tiercel.rerank.second_look import SecondLook
+    from tiercel.rerank.tournaments import Tournament
 
 EXIF_RADIUS_M = 100.0
 """How far off a photo's own GPS position is taken to be: phones between houses err by tens of metres."""
@@ -69,6 +75,30 @@ def locate(
             help="With --together: degrees clockwise from the first photo's centre to that of each other one.",
         ),
     ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM",
+            help="Let a judge compare the likeliest places before answering: pairwise, pairwise_reasoning, yes_no, and "
+            "more, as for tiercel rerank.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    candidates: Annotated[
+        Literal["retrieval", "zoom", "first", "final"],
+        typer.Option(
+            help="Where the places come from: retrieval, zooming, both together, or the geometric match after both.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "first",
+    count: Annotated[int, typer.Option(min=2, metavar="N", help="How many.", rich_help_panel=PANEL)] = 10,
+    judge: JudgeName = "small",
+    url: Url = None,
+    tournament: TournamentName = None,
+    prompts: Prompts = None,
+    cache: Cache = None,
+    sent: Sent = None,
+    settings: Settings = None,
 ) -> None:
     """Locate photos on a prepared map: a coordinate, its error radius, and the runners-up.
 
@@ -83,6 +113,8 @@ def locate(
     tiercel locate photo.jpg --atlas city.atlas --heading 135 --field-of-view 65 --out fixes --map city.tif
 
     tiercel locate ahead.jpg right.jpg back.jpg left.jpg --atlas city.atlas --together --turns 90,180,270
+
+    tiercel locate photo.jpg --atlas city.atlas --map city.tif --rerank pairwise --out fixes
     """
     from tiercel.geo import Area
     from tiercel.locate import Locator
@@ -90,6 +122,9 @@ def locate(
     from tiercel.photos import Photo
 
     stated, turned = _stated_prior(prior), _stated_turns(turns, len(photos), together)
+    if rerank and together:
+        raise TiercelError("--rerank compares places for one photo: leave out --together.")
+    comparing = Choice(rerank, judge, url, tournament, prompts, cache, sent, settings).opened() if rerank else None
     failed = False
     with open_map(source) if source else nullcontext() as basemap:
         locator = Locator.open(atlas, model, basemap)
@@ -110,10 +145,17 @@ def locate(
         for path, name in zip(photos, _distinct_names(photos), strict=True):
             try:
                 photo = Photo.open(path, heading=heading, field_of_view=field_of_view, panorama=panorama)
-                fix = locator.locate(photo, prior=_own_prior([photo]) if prior == "exif" else stated, within=area)
-                _show(fix, as_json)
+                known = _own_prior([photo]) if prior == "exif" else stated
+                if comparing is None:
+                    fix, look = locator.locate(photo, prior=known, within=area), None
+                else:
+                    look = _compared(locator, photo, comparing, known, area, candidates, count)
+                    fix = look.fix
+                _show(fix, as_json, look)
                 if out:
                     _write(fix, [photo], locator, out, name)
+                    if look:
+                        look.to_png(out / f"{name}-second-look.png", photo)
             except TiercelError as error:  # the other photos are still to be located
                 say(f"Error: {error}")
                 failed = True
@@ -198,11 +240,35 @@ def _distinct_names(photos: Iterable[Path]) -> Iterator[str]:
         yield name
 
 
-def _show(fix: Fix, as_json: bool) -> None:
+def _compared(
+    locator: Locator,
+    photo: Photo,
+    comparing: tuple[Judge, Tournament],
+    prior: Prior | None,
+    within: Area | None,
+    source: Method,
+    count: int,
+) -> SecondLook:
+    """Let the judge compare; pictures of the places go into a folder that is kept only until then."""
+    from tempfile import TemporaryDirectory
+
+    from tiercel.rerank.second_look import second_look
+
+    with TemporaryDirectory(prefix="tiercel-") as folder:
+        look = second_look(
+            locator, photo, *comparing, Path(folder), prior=prior, within=within, source=source, count=count
+        )
+        return look.with_pictures()
+
+
+def _show(fix: Fix, as_json: bool, look: SecondLook | None = None) -> None:
     if as_json:
-        print(json.dumps(fix.to_json(), allow_nan=False), flush=True)
-    else:
-        fix.print()
+        extra = {"second_look": look.to_json()} if look else {}
+        print(json.dumps({**fix.to_json(), **extra}, allow_nan=False), flush=True)
+        return
+    fix.print()
+    if look:
+        look.print()
 
 
 def _write(fix: Fix, photos: Sequence[Photo], locator: Locator, folder: Path, name: str) -> None:

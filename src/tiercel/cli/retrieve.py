@@ -51,12 +51,15 @@ def retrieve(
     ] = "jsonl",
     model: Annotated[str, typer.Option(help="The model the atlas was built for.")] = "bundled",
     method: Annotated[
-        Literal["retrieval", "first", "final"],
-        typer.Option(help="What ranks them: retrieval, that and zooming, or the geometric match after both."),
+        Literal["retrieval", "zoom", "first", "final"],
+        typer.Option(help="What ranks them: retrieval, zooming, both together, or the geometric match after both."),
     ] = "first",
     apart: Annotated[
         int, typer.Option(min=0, metavar="N", help="Leave out cells this many or fewer from a better one.")
     ] = 1,
+    north: Annotated[
+        bool, typer.Option("--north/--no-north", help="Use the headings of the photos that carry one, or none.")
+    ] = True,
     within: Annotated[
         str | None,
         typer.Option(metavar="AREA", help="Look only in a GeoJSON polygon, or LAT,LON,METRES around a position."),
@@ -90,7 +93,7 @@ def retrieve(
     with open_map(source) if source else nullcontext() as basemap:
         locator = Locator.open(atlas, model, basemap)
         area = Area.parse(within, locator.atlas.frame) if within else None
-        plan = Plan(count, method, apart, area)
+        plan = Plan(count, method, apart, area, north)
         others = [atlas, crops, source, locator.atlas.map_source]
         queries = list(_queries(photos, [Path(other).resolve() for other in others if other]))
         known = _truth(truth, queries)

@@ -76,7 +76,7 @@ def ask_all(
     report: Report, name: str,
 ) -> Asked:  # fmt: skip
     """Asks a judge about all candidates, and all pairs in both orders, as far as the tournaments may want it."""
-    judge = Remembered(open_judge(choice_settings(choice, arm, work, report), cache=home / "answers"))
+    judge = Remembered(open_judge(**choice_settings(choice, arm, work, report), cache=home / "answers"))
     kinds = {one.split("-")[0] for one in tournaments}
     cost, answers, unreadable, example = Cost(), 0, 0, ""
     for number, one in enumerate(lists, 1):

@@ -32,10 +32,10 @@ class RowMaker:
     seeds: tuple[int, ...]
     command: str
 
-    def __call__(self, name: str, measured: Measured, unit: str = "%", **extra: float | None) -> Row:
-        """A row."""
+    def __call__(self, name: str, measured: Measured, **extra: float | None) -> Row:
+        """A row, in percent."""
         return Row(
-            name, measured.value, unit, measured.n, measured.low, measured.high, self.seeds, machine(), self.command,
+            name, measured.value, "%", measured.n, measured.low, measured.high, self.seeds, machine(), self.command,
             extra,
         )  # fmt: skip
 
