@@ -27,9 +27,9 @@ class LocalBackend(Backend):
     """Runs a vision-language model through transformers' ``AutoModelForImageTextToText``.
 
     Decoding is greedy. Where a question has choices, their probabilities are read from the next token (see
-    `tiercel.rerank.backends.local_choices`). What all questions about a photo begin with is computed once if the model
-    allows it (see `tiercel.rerank.backends.local_sharing`). Pictures that the image processor would crop are made square
-    in grey.
+    `tiercel.rerank.backends.local_choices`). What all questions about a photo begin with is computed once if the
+    model allows it (see `tiercel.rerank.backends.local_sharing`). Pictures that the image processor would crop are made
+    square in grey.
 
     Attributes:
         name: The id or folder.
@@ -79,7 +79,7 @@ class LocalBackend(Backend):
         """All that bears on the answers beside the question.
 
         The version of transformers is among it, because its image processors change. Batches, the device and shared
-        prefixes are not: they change answers by rounding alone. Neither is the folder, whose files' digest stands for it.
+        prefixes are not: they change answers by rounding alone. Neither is the folder: the digest of its files is.
         """
         import transformers
 

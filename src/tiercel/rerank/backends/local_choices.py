@@ -1,9 +1,9 @@
 """How likely an answer begins with one of a few words, from the probabilities of next tokens.
 
 A word can be written in several ways (with a space before it or without, in lower case or with a capital), each a
-sequence of tokens. All sequences of all words together are a tree. What can only be one word counts for that word at the
-first token that tells it from the others, so mostly one step of the model is enough. Where words share a beginning, as
-"1" and "10" do or all words behind a token that is nothing but a space, the model is asked again behind it.
+sequence of tokens. All sequences of all words together are a tree. What can only be one word counts for that word at
+the first token that tells it from the others, so mostly one step of the model is enough. Where words share a beginning,
+as "1" and "10" do, or all words behind a token that is nothing but a space, the model is asked again behind it.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 Precision = Literal["bf16", "fp16", "fp32", "auto"]
 Quantisation = Literal["8bit", "4bit"]
@@ -105,7 +106,7 @@ def _device(name: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _config(name: str, source: str, revision: str | None) -> Any:
+def _config(name: str, source: str, revision: str | None) -> PreTrainedConfig:
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
@@ -149,7 +150,9 @@ def _weights(precision: Precision, quantisation: Quantisation | None) -> dict[st
     return {**arguments, "quantization_config": make(load_in_4bit=True, bnb_4bit_compute_dtype=inner)}
 
 
-def _model(name: str, source: str, device: torch.device, revision: str | None, weights: dict[str, Any]) -> Any:
+def _model(
+    name: str, source: str, device: torch.device, revision: str | None, weights: dict[str, Any]
+) -> PreTrainedModel:
     from transformers import AutoModelForImageTextToText
 
     # A quantised model cannot be moved afterwards.
@@ -174,7 +177,7 @@ def _model(name: str, source: str, device: torch.device, revision: str | None, w
     return model if place else model.to(device)
 
 
-def load_processor(name: str, source: str, config: Any, revision: str | None) -> Any:
+def load_processor(name: str, source: str, config: PreTrainedConfig, revision: str | None) -> ProcessorMixin:
     """The processor; of one that also takes films, without torchvision, the part that takes pictures."""
     from transformers import AutoProcessor
 
@@ -204,18 +207,19 @@ def load_processor(name: str, source: str, config: Any, revision: str | None) ->
     return processor
 
 
-def _processor_class(config: Any) -> Any:
+def _processor_class(config: PreTrainedConfig) -> type[ProcessorMixin] | None:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-    return PROCESSOR_MAPPING[type(config)] if type(config) in PROCESSOR_MAPPING else None
+    found: type[ProcessorMixin] | None = PROCESSOR_MAPPING.get(type(config), None)
+    return found
 
 
-def _takes_films(config: Any) -> bool:
+def _takes_films(config: PreTrainedConfig) -> bool:
     made = _processor_class(config)
     return made is not None and "video_processor" in made.get_attributes()
 
 
-def _without_films(source: str, config: Any, revision: str | None) -> Any:
+def _without_films(source: str, config: PreTrainedConfig, revision: str | None) -> ProcessorMixin:
     """Puts a processor together as its class does, but for the part that reads films, which needs torchvision."""
     from transformers import AutoImageProcessor, AutoTokenizer
     from transformers.video_processing_utils import BaseVideoProcessor
@@ -234,7 +238,7 @@ def _without_films(source: str, config: Any, revision: str | None) -> Any:
     class WithoutFilms(made):  # type: ignore[misc]
         """Takes `NoFilms` for a processor of films, which transformers itself cannot check without torchvision."""
 
-        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+        def check_argument_for_proper_class(self, argument_name: str, argument: object) -> object:
             """The class that an argument is expected to have."""
             if isinstance(argument, NoFilms):
                 return NoFilms
@@ -250,7 +254,7 @@ def _without_films(source: str, config: Any, revision: str | None) -> Any:
     return WithoutFilms.from_args_and_dict([parts[part]() for part in made.get_attributes()], settings, **rest)
 
 
-def _template(name: str, processor: Any) -> str:
+def _template(name: str, processor: ProcessorMixin) -> str:
     template = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
     if isinstance(template, dict):
         template = template.get("default")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -155,7 +155,7 @@ class Prompting:
         return list(self.loaded.processor.tokenizer.encode(text, add_special_tokens=False))
 
 
-def _edge(size: Any) -> float:
+def _edge(size: Mapping[str, int] | None) -> float:
     """The shorter edge that a size in an image processor's settings stands for; 0 if it is not told."""
     found = [size.get(key) for key in ("shortest_edge", "height", "width")] if size else []
     return min((float(edge) for edge in found if edge), default=0.0)

@@ -15,6 +15,8 @@ from tiercel.rerank.backends.local_prompts import Inputs, Prompting, extended, p
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import GenerationConfig
+    from transformers.utils import ModelOutput
 
     from tiercel.rerank.backends.local_sharing import Prefix
 
@@ -62,7 +64,7 @@ class Running:
         rows = [extended(row, tokens) for row, tokens in zip(batch.inputs.rows, behind, strict=True)]
         inputs = Inputs(rows, batch.inputs.pixels)
         if batch.prefix is None:
-            arguments = {**padded(rows, self.padding), **inputs.pixels, "use_cache": False}
+            arguments = {**padded(rows, self.padding), **inputs.pixels, **self.caching(False)}
             positions = self.positions(arguments)
         else:
             arguments, positions = batch.prefix.arguments(inputs, self, generating=False)
@@ -93,16 +95,14 @@ class Running:
         with torch.inference_mode():
             made = self.loaded.model.generate(
                 **self.moved({**arguments, **positions}),
-                generation_config=self._greedy(max_tokens),
-                return_dict_in_generate=True,
-                output_logits=with_logits,
+                generation_config=self._greedy(max_tokens, with_logits),
             )
         logits = torch.stack(made.logits, 1).float().cpu() if with_logits else torch.empty(0)
         return [self._ended(tokens) for tokens in made.sequences[:, start:].tolist()], logits
 
-    def forward(self, arguments: Arguments) -> Any:
+    def forward(self, arguments: Arguments) -> ModelOutput:
         """One pass of the model, of which only the last position's logits are made where it can be told so."""
-        last = {"logits_to_keep": 1} if "logits_to_keep" in self._accepted else {}
+        last = {"logits_to_keep": 1} if self._accepts("logits_to_keep") else {}
         return self.loaded.model(**self.moved(arguments), **last)
 
     def moved(self, arguments: Arguments) -> Arguments:
@@ -117,9 +117,13 @@ class Running:
             moved[key] = value
         return moved
 
+    def caching(self, wanted: bool) -> Arguments:
+        """Whether keys and values are to be kept, for a model that can be told."""
+        return {"use_cache": wanted} if self._accepts("use_cache") or self._accepts("kwargs") else {}
+
     def positions(self, arguments: Arguments) -> Arguments:
         """Positions that count from each question's own beginning, for a model that would count padding too."""
-        if self.counts_in_three or "position_ids" not in self._accepted:
+        if self.counts_in_three or not self._accepts("position_ids"):
             return {}
         return {"position_ids": counted(arguments["attention_mask"])}
 
@@ -133,9 +137,8 @@ class Running:
         """The token to fill up with."""
         return int(self.loaded.processor.tokenizer.pad_token_id or 0)
 
-    @cached_property
-    def _accepted(self) -> set[str]:
-        return set(inspect.signature(self.loaded.model.forward).parameters)
+    def _accepts(self, argument: str) -> bool:
+        return argument in inspect.signature(self.loaded.model.forward).parameters
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -148,7 +151,7 @@ class Running:
         end = next((index for index, token in enumerate(tokens) if token in self._ends), len(tokens))
         return tokens[: end + 1]
 
-    def _greedy(self, max_tokens: int) -> Any:
+    def _greedy(self, max_tokens: int, with_logits: bool) -> GenerationConfig:
         from transformers import GenerationConfig
 
         # What is left out is taken from the model's own file, which may ask for sampling or punish repetition.
@@ -163,6 +166,8 @@ class Running:
             max_new_tokens=max_tokens,
             eos_token_id=self._ends or None,
             pad_token_id=self.padding,
+            return_dict_in_generate=True,
+            output_logits=with_logits,
         )
 
 

@@ -1,9 +1,9 @@
 """What all questions about one photo begin with, computed once: the instructions and the photo itself.
 
-The prefix is found among tokens, so it may be shorter than what the questions share as texts: a chat template may put all
-pictures first, and then only the photo is shared. Nothing is known beforehand about whether a model's parts can be
-computed one after the other. So the first time, one question is computed both ways, and if the answers differ nothing is
-shared from then on.
+The prefix is found among tokens, so it may be shorter than what the questions share as texts: a chat template may put
+all pictures first, and then only the photo is shared. Nothing is known beforehand about whether a model's parts can be
+computed one after the other. So the first time, one question is computed both ways, and if the answers differ nothing
+is shared from then on.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Prefix:
         places = self._positions(whole, inputs, running, generating)
         chosen = whole if generating else {**rest, "attention_mask": whole["attention_mask"]}
         positions = {key: value if generating else value[..., len(self) :] for key, value in places.items()}
-        return {**chosen, **inputs.pixels, "past_key_values": cache, "use_cache": True}, positions
+        return {**chosen, **inputs.pixels, "past_key_values": cache}, positions
 
     def _positions(self, whole: dict[str, Tensor], inputs: Inputs, running: Running, generating: bool) -> Arguments:
         import torch
@@ -215,7 +215,7 @@ class Sharing:
         if not inside or length <= places[0][inside - 1]:
             return None
         row = {key: values[:length] for key, values in rows[0].items()}
-        arguments = {**padded([row], self.running.padding), **pixels, "use_cache": True}
+        arguments = {**padded([row], self.running.padding), **pixels, **self.running.caching(True)}
         with torch.inference_mode():
             made = self.running.forward({**arguments, **self.running.positions(arguments)})
         if made.past_key_values.get_seq_length() != length:
