@@ -151,7 +151,6 @@ def test_a_model_of_one_picture_gets_a_collage(tmp_path: Path) -> None:
 def test_no_slot_is_left_in_what_is_sent(arm: str, tmp_path: Path) -> None:
     one, backend = a_list(tmp_path), Scripted(Answer("a reason"))
     judge = VisionLanguageJudge(backend, load_prompt(arm), VIEW)
-    judge.question(one, one.candidates[:2])
     ask = {"pair": lambda: judge.prefer(one, *one.candidates[:2]), "list": lambda: judge.rank(one, one.candidates)}
     ask.get(judge.prompt.kind, lambda: judge.score(one, one.candidates[0]))()
     for request in (request for asked in backend.asked for request in asked):
