@@ -63,7 +63,7 @@ def save(model, folder: Path) -> Path:
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.normal_(std=0.25)
+            parameter.normal_(std=0.5)
     model.eval().save_pretrained(folder)
     return folder
 

@@ -1,14 +1,17 @@
 import importlib.util
 import json
 import math
+import re
 import shutil
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.rerank.backends.small_models import FAMILIES
 
+from tests.rerank.backends.small_models import FAMILIES
 from tiercel.errors import TiercelError
 from tiercel.rerank.backends import Picture, Request, Turn
 from tiercel.rerank.backends.local import LocalBackend
@@ -21,20 +24,24 @@ numbers = np.random.default_rng(4)
 
 
 def picture(height: int = 40, width: int = 40) -> Picture:
-    return Picture(numbers.integers(0, 255, (height, width, 3), dtype=np.uint8))
+    """Four fields of different colours."""
+    fields = numbers.integers(0, 255, (2, 2, 3), dtype=np.uint8)
+    return Picture(fields.repeat(height // 2, 0).repeat(width // 2, 1))
 
 
 PHOTO, A, B = picture(30, 80), picture(), picture(40, 60)
 
 
-def question(*candidates: Picture, more: int = 0, choices: tuple[str, ...] = ("Yes", "No"), photo: Picture = PHOTO):
+def question(
+    *candidates: Picture, more: int = 0, choices: tuple[str, ...] = ("Yes", "No"), photo: Picture = PHOTO
+) -> Request:
     parts = [part for candidate in candidates for part in (" and" + " so" * more, candidate)]
     asked = Turn("user", ("Compare.", photo, *parts, " Which?"))
     return Request((Turn("system", ("Be brief.",)), asked), choices, max_tokens=5, prefix_parts=2)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory) -> Callable[[str], Path]:
     """Gives the folder of a small model of a family."""
     root = tmp_path_factory.mktemp("models")
 
@@ -47,7 +54,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def open_model(folder, monkeypatch):
+def open_model(folder, monkeypatch) -> Callable[..., LocalBackend]:
     """Loads a small model of a family."""
 
     def opened(family: str, **arguments) -> LocalBackend:
@@ -77,7 +84,7 @@ def plain(backend: LocalBackend, request: Request, behind: str = "") -> dict[str
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_pictures_and_their_order_matter(open_model, family):
+def test_the_pictures_and_their_order_matter(open_model, family) -> None:
     backend = open_model(family)
     answers = backend.answer([question(A, B), question(B, A), question(A, A), question(A, B)])
     found = [answer.log_probabilities["Yes"] for answer in answers]
@@ -88,7 +95,7 @@ def test_the_pictures_and_their_order_matter(open_model, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_probabilities_are_those_of_a_plain_pass(open_model, family):
+def test_probabilities_are_those_of_a_plain_pass(open_model, family) -> None:
     square = [picture(28, 28) for _ in range(2)]
     request = question(square[0], photo=square[1], choices=("A", "B"))
     backend = open_model(family, share_prefix=False)
@@ -101,20 +108,20 @@ def test_probabilities_are_those_of_a_plain_pass(open_model, family):
         assert found[word] == pytest.approx(math.log(expected), abs=1e-4)
 
 
-def test_a_word_that_begins_another_is_told_from_it(open_model):
+def test_a_word_that_begins_another_is_told_from_it(open_model) -> None:
     backend = open_model("qwen25", share_prefix=False)
     request = question(A, choices=("1", "10"))
     found = backend.answer([request])[0].log_probabilities
-    first, space = plain(backend, request), plain(backend, request, " ")
-    assert "Ġ1" not in first or pytest.fail("the small vocabulary has changed")
-    one = first["1"] + first["Ġ"] * space["1"]
-    ten = first["1"] * plain(backend, request, "1")["0"] + first["Ġ"] * space["1"] * plain(backend, request, " 1")["0"]
+    first = plain(backend, request)
+    assert "Ġ1" in first and "10" not in first
+    one = first["1"] + first["Ġ1"]
+    ten = first["1"] * plain(backend, request, "1")["0"] + first["Ġ1"] * plain(backend, request, " 1")["0"]
     assert found["10"] == pytest.approx(math.log(ten), abs=1e-4)
     assert found["1"] == pytest.approx(math.log(one - ten), abs=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_answers_do_not_depend_on_what_is_asked_beside(open_model, family):
+def test_answers_do_not_depend_on_what_is_asked_beside(open_model, family) -> None:
     requests = [question(A, B, more=length) for length in (0, 9, 3, 14)]
     texts = [question(A, B, more=length, choices=()) for length in (0, 9, 3, 14)]
     together, alone = (open_model(family, batch=size, share_prefix=False) for size in (4, 1))
@@ -125,7 +132,7 @@ def test_answers_do_not_depend_on_what_is_asked_beside(open_model, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_shared_prefix_changes_no_answer(open_model, family):
+def test_a_shared_prefix_changes_no_answer(open_model, family) -> None:
     sharing, whole = open_model(family, batch=3), open_model(family, share_prefix=False)
     for choices in (("Yes", "No"), (), ("1", "10")):
         requests = [question(A, B, more=length, choices=choices) for length in (2, 0, 9, 5)]
@@ -138,18 +145,16 @@ def test_a_shared_prefix_changes_no_answer(open_model, family):
     assert whole._sharing.latest is None
 
 
-def test_a_prefix_is_computed_once_for_all_rounds_about_a_photo(open_model, monkeypatch, record_property):
+def test_a_prefix_is_computed_once_for_all_rounds_about_a_photo(open_model, monkeypatch, record_property) -> None:
     backend, seen = open_model("qwen25"), []
     backend.answer([question(A), question(B)])
-    forward = backend._loaded.model.forward
-    signature = Running.forward
+    forward = Running.forward
 
     def watched(self, arguments):
         seen.append(arguments["input_ids"].shape)
-        return signature(self, arguments)
+        return forward(self, arguments)
 
     monkeypatch.setattr(Running, "forward", watched)
-    assert forward is not None
     length = len(backend._sharing.latest[1])
     answer = backend.answer([question(B, A)])[0]
     assert seen == [(1, answer.tokens_in - length)], "even a single question goes on from the prefix"
@@ -165,7 +170,7 @@ def test_a_prefix_is_computed_once_for_all_rounds_about_a_photo(open_model, monk
         record_property(f"seconds_{'shared' if shared else 'whole'}", time.perf_counter() - started)
 
 
-def test_a_model_that_cannot_share_is_found_out_and_answers_all_the_same(open_model, monkeypatch):
+def test_a_model_that_cannot_share_is_found_out_and_answers_all_the_same(open_model, monkeypatch) -> None:
     requests = [question(A, more=length) for length in (0, 4)]
     expected = open_model("llava", share_prefix=False).answer(requests)
     right = Prefix.arguments
@@ -185,7 +190,7 @@ def test_a_model_that_cannot_share_is_found_out_and_answers_all_the_same(open_mo
         assert backend._sharing.works == {"step": False}
 
 
-def test_a_model_that_says_it_shares_nothing_is_believed(folder, tmp_path):
+def test_a_model_that_says_it_shares_nothing_is_believed(folder, tmp_path) -> None:
     copied = tmp_path / "model"
     shutil.copytree(folder("llava"), copied)
     config = json.loads((copied / "config.json").read_text())
@@ -195,7 +200,7 @@ def test_a_model_that_says_it_shares_nothing_is_believed(folder, tmp_path):
     assert backend._sharing.works == {} and backend._sharing.latest is None
 
 
-def test_a_picture_that_would_be_cropped_is_made_square_in_grey(open_model):
+def test_a_picture_that_would_be_cropped_is_made_square_in_grey(open_model) -> None:
     backend = open_model("llava")
     wide = picture(20, 80)
     image = np.asarray(backend._running.prompting.image(wide))
@@ -209,11 +214,11 @@ def test_a_picture_that_would_be_cropped_is_made_square_in_grey(open_model):
     assert backend._running.prompting.image(A).size == (40, 40)
 
 
-def test_a_picture_that_is_not_cropped_is_left_as_it_is(open_model):
+def test_a_picture_that_is_not_cropped_is_left_as_it_is(open_model) -> None:
     assert open_model("qwen25")._running.prompting.image(picture(20, 80)).size == (80, 20)
 
 
-def test_texts_are_what_the_model_writes_and_stop_where_it_stops(open_model):
+def test_texts_are_what_the_model_writes_and_stop_where_it_stops(open_model) -> None:
     backend = open_model("qwen3")
     answer = backend.answer([question(A, choices=())])[0]
     written = backend._running.generate(backend._running.whole([question(A, choices=())]), 5)[0][0]
@@ -227,7 +232,7 @@ def test_texts_are_what_the_model_writes_and_stop_where_it_stops(open_model):
     assert stopping.answer([question(A, choices=())])[0].tokens_out == stop < 5
 
 
-def test_decoding_is_greedy_whatever_the_model_asks_for(open_model):
+def test_decoding_is_greedy_whatever_the_model_asks_for(open_model) -> None:
     request = question(A, choices=())
     expected = open_model("qwen25").answer([request])
     asking = open_model("qwen25")
@@ -237,28 +242,33 @@ def test_decoding_is_greedy_whatever_the_model_asks_for(open_model):
     assert asking.answer([request]) == expected
 
 
-def test_questions_of_all_kinds_are_answered_in_their_order(open_model):
+def test_questions_of_all_kinds_are_answered_in_their_order(open_model) -> None:
     backend = open_model("llava", batch=2)
     mixed = [
-        question(A), question(A, B, choices=()), question(A, B), Request((Turn("user", ("Yes or no?",)),), ("Yes", "No")),
-        question(B, choices=("1", "2")), question(B),
-    ]  # fmt: skip
+        question(A),
+        question(A, B, choices=()),
+        question(A, B),
+        Request((Turn("user", ("Yes or no?",)),), ("Yes", "No")),
+        question(B, choices=("1", "2")),
+        question(B),
+    ]
     for one, request in zip(backend.answer(mixed), mixed, strict=True):
         other = backend.answer([request])[0]
         assert one.text == other.text
         assert (one.log_probabilities or {}) == pytest.approx(other.log_probabilities or {}, abs=1e-5)
 
 
-def test_a_question_that_is_too_long_is_told_with_both_numbers(open_model):
+def test_a_question_that_is_too_long_is_told_with_both_numbers(open_model) -> None:
     for share in (True, False):
         backend = open_model("llava", share_prefix=share)
         short, long, other = backend.answer([question(A), question(A, more=500), question(B)])
-        assert "1" in long.trouble and "takes 700 at most" in long.trouble
+        assert int(re.search(r"takes (\d+) tokens", long.trouble)[1]) > 700
+        assert "takes 700 at most" in long.trouble
         assert long.log_probabilities is None
         assert short.log_probabilities and other.log_probabilities
 
 
-def test_a_question_that_the_template_refuses_is_told(folder, tmp_path):
+def test_a_question_that_the_template_refuses_is_told(folder, tmp_path) -> None:
     copied = tmp_path / "model"
     shutil.copytree(folder("llava"), copied)
     refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
@@ -271,7 +281,7 @@ def test_a_question_that_the_template_refuses_is_told(folder, tmp_path):
     assert answered.log_probabilities
 
 
-def test_text_that_looks_like_a_picture_is_told(open_model):
+def test_text_that_looks_like_a_picture_is_told(open_model) -> None:
     backend = open_model("llava")
     asked = Request((Turn("user", ("What is <image>? ", A)),), ("Yes", "No"))
     assert "processor refuses" in backend.answer([asked])[0].trouble
@@ -280,7 +290,7 @@ def test_text_that_looks_like_a_picture_is_told(open_model):
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
-def test_batches_are_halved_when_memory_runs_out(open_model, monkeypatch, error):
+def test_batches_are_halved_when_memory_runs_out(open_model, monkeypatch, error) -> None:
     requests = [question(A, more=length) for length in range(5)]
     expected = open_model("llava").answer(requests)
     backend, step = open_model("llava"), Running.next_token
@@ -296,7 +306,7 @@ def test_batches_are_halved_when_memory_runs_out(open_model, monkeypatch, error)
     assert backend.batch == 2
 
 
-def test_a_single_question_for_which_there_is_no_memory_is_told(open_model, monkeypatch):
+def test_a_single_question_for_which_there_is_no_memory_is_told(open_model, monkeypatch) -> None:
     def full(self, batch, max_tokens, with_logits=False):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -306,7 +316,7 @@ def test_a_single_question_for_which_there_is_no_memory_is_told(open_model, monk
     assert chosen.log_probabilities
 
 
-def test_what_is_not_about_memory_is_raised(open_model, monkeypatch):
+def test_what_is_not_about_memory_is_raised(open_model, monkeypatch) -> None:
     def mistaken(self, batch, behind):
         raise RuntimeError("shapes do not fit")
 
@@ -315,7 +325,7 @@ def test_what_is_not_about_memory_is_raised(open_model, monkeypatch):
         open_model("llava", share_prefix=False).answer([question(A)])
 
 
-def test_settings_follow_the_weights_and_the_template_not_the_folder(folder, tmp_path):
+def test_settings_follow_the_weights_and_the_template_not_the_folder(folder, tmp_path) -> None:
     def settings(path, **arguments):
         return LocalBackend(path, device="cpu", **arguments).settings
 
@@ -335,12 +345,12 @@ def test_settings_follow_the_weights_and_the_template_not_the_folder(folder, tmp
     assert settings(copied)["revision"] != before["revision"]
 
 
-def test_one_picture_a_question_is_a_matter_of_the_model_or_the_caller(open_model):
+def test_one_picture_a_question_is_a_matter_of_the_model_or_the_caller(open_model) -> None:
     assert not open_model("llava").single_image
     assert open_model("llava", single_image=True).single_image
 
 
-def test_a_model_that_is_not_there_is_told(tmp_path):
+def test_a_model_that_is_not_there_is_told(tmp_path) -> None:
     with pytest.raises(TiercelError, match=r"missing' is no folder and no id"):
         LocalBackend(tmp_path / "missing")
     (tmp_path / "empty").mkdir()
@@ -348,7 +358,7 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
         LocalBackend(tmp_path / "empty")
 
 
-def test_a_model_without_pictures_is_told(tmp_path):
+def test_a_model_without_pictures_is_told(tmp_path) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -359,7 +369,7 @@ def test_a_model_without_pictures_is_told(tmp_path):
         LocalBackend(tmp_path)
 
 
-def test_a_model_without_a_template_or_with_missing_weights_is_told(folder, tmp_path):
+def test_a_model_without_a_template_or_with_missing_weights_is_told(folder, tmp_path) -> None:
     from safetensors.torch import load_file, save_file
 
     copied = tmp_path / "model"
@@ -379,7 +389,7 @@ def test_a_model_without_a_template_or_with_missing_weights_is_told(folder, tmp_
         LocalBackend(copied, device="cpu")
 
 
-def test_arguments_that_cannot_be_are_told(open_model, monkeypatch):
+def test_arguments_that_cannot_be_are_told(open_model, monkeypatch) -> None:
     for arguments, told in (
         ({"precision": "fp8"}, "precision 'fp8' is none of"),
         ({"quantisation": "2bit"}, "neither 8bit nor 4bit"),
@@ -395,13 +405,13 @@ def test_arguments_that_cannot_be_are_told(open_model, monkeypatch):
         open_model("llava", quantisation="4bit")
 
 
-def test_a_processor_that_needs_a_package_says_which(folder, monkeypatch):
+def test_a_processor_that_needs_a_package_says_which(folder, monkeypatch) -> None:
     monkeypatch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", None)
     with pytest.raises(TiercelError, match="num2words"):
         LocalBackend(folder("smolvlm"), device="cpu")
 
 
-def test_half_precision_gives_nearly_the_same(open_model):
+def test_half_precision_gives_nearly_the_same(open_model) -> None:
     exact = open_model("llava").answer([question(A)])[0]
     half = open_model("llava", precision="bf16").answer([question(A)])[0]
     assert half.log_probabilities == pytest.approx(exact.log_probabilities, abs=0.3)

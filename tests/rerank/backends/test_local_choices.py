@@ -15,7 +15,7 @@ def distribution(**chances: float) -> torch.Tensor:
     return (values + 1e-30).log()
 
 
-def test_one_step_is_enough_where_first_tokens_differ_and_spellings_add_up():
+def test_one_step_is_enough_where_first_tokens_differ_and_spellings_add_up() -> None:
     tree = ChoiceTree({"yes": {(0,), (1,)}, "no": {(2, 5)}})
     assert tree.to_follow() == [()]
     tree.follow((), distribution(t0=0.2, t1=0.1, t2=0.4))
@@ -25,7 +25,7 @@ def test_one_step_is_enough_where_first_tokens_differ_and_spellings_add_up():
     assert found["no"] == pytest.approx(math.log(0.4), abs=1e-6)
 
 
-def test_a_word_that_begins_another_counts_where_it_does_not_go_on():
+def test_a_word_that_begins_another_counts_where_it_does_not_go_on() -> None:
     tree = ChoiceTree({"1": {(1,)}, "10": {(1, 0)}, "100": {(1, 0, 0)}})
     tree.follow((), distribution(t1=0.5))
     assert tree.to_follow() == [(1,)]
@@ -35,7 +35,7 @@ def test_a_word_that_begins_another_counts_where_it_does_not_go_on():
     assert found == pytest.approx({"1": 0.3, "10": 0.18, "100": 0.02}, abs=1e-6)
 
 
-def test_a_token_that_all_words_begin_with_is_followed_if_it_is_likely():
+def test_a_token_that_all_words_begin_with_is_followed_if_it_is_likely() -> None:
     written = {"left": {(1,), (0, 1)}, "right": {(2,), (0, 2)}}
     likely, unlikely = ChoiceTree(written), ChoiceTree(written)
     likely.follow((), distribution(t0=0.8, t1=0.1, t2=0.05))
@@ -47,7 +47,7 @@ def test_a_token_that_all_words_begin_with_is_followed_if_it_is_likely():
     assert unlikely.to_follow() == []
 
 
-def test_a_shared_beginning_is_followed_however_unlikely_where_nothing_else_is_known():
+def test_a_shared_beginning_is_followed_however_unlikely_where_nothing_else_is_known() -> None:
     tree = ChoiceTree({"yes": {(3,)}, "1": {(1,), (0, 1)}, "10": {(1, 0), (0, 1, 0)}})
     tree.follow((), distribution(t3=0.9, t1=1e-7, t0=1e-9))
     assert tree.to_follow() == [(1,)], "the likelier of the two beginnings, and no more than is needed"
@@ -56,14 +56,14 @@ def test_a_shared_beginning_is_followed_however_unlikely_where_nothing_else_is_k
     assert tree.log_probabilities()["10"] == pytest.approx(math.log(0.5e-7), abs=1e-3)
 
 
-def test_spellings_change_capitals_only_where_no_other_word_differs_by_them():
+def test_spellings_change_capitals_only_where_no_other_word_differs_by_them() -> None:
     assert spellings("yes", ["no"]) == ["yes", " yes", "Yes", " Yes"]
     assert spellings("a", ["A"]) == ["a", " a"]
 
 
-def test_tokens_are_those_behind_the_prompt():
-    # Of a tokenizer for which two line breaks are one token, and a word knows whether a space stands before it.
-    vocabulary = [":", "\n\n", "\n", " yes", "yes", " no", "no", "Yes", " Yes", "No", " No"]
+def test_tokens_are_those_behind_the_prompt() -> None:
+    # Of a tokenizer for which a smile is one token, and a word knows whether a space stands before it.
+    vocabulary = [":", "\n\n", "\n", " yes", "yes", " no", "no", "Yes", " Yes", "No", " No", ":)", " )"]
 
     def encode(text: str) -> list[int]:
         found = []
@@ -77,10 +77,10 @@ def test_tokens_are_those_behind_the_prompt():
         "yes": {(3,), (4,), (7,), (8,)},
         "no": {(5,), (6,), (9,), (10,)},
     }
-    assert sequences(["\n"], "\n", encode)["\n"] == set()
+    assert sequences([")"], ":", encode) == {")": {(vocabulary.index(" )"),)}}, "no answer begins within a token"
 
 
-def test_choices_that_cannot_be_told_apart_are_told():
+def test_choices_that_cannot_be_told_apart_are_told() -> None:
     assert "'a' and 'b' are the same tokens" in ChoiceTree({"a": {(1,)}, "b": {(1,)}}).trouble
     assert "'c' has no tokens" in ChoiceTree({"c": set()}).trouble
     assert ChoiceTree({"a": {(1,)}, "b": {(2,)}}).trouble == ""

@@ -9,7 +9,6 @@ is shared from then on.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Key = tuple[Any, ...]
-LIKELY = 0.01
-"""The likeliest tokens, from this probability on, are compared."""
+LIKELY = 5.0
+"""Tokens are compared if their log-probability is at most so much below the likeliest one's."""
 TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.5}
 """By how much their log-probabilities may differ. Logits around 20 are 0.125 apart in bfloat16."""
 
@@ -241,7 +240,7 @@ class Sharing:
         )
 
     def _close(self, expected: Tensor, found: Tensor) -> bool:
-        likely = (expected > math.log(LIKELY)) | (found > math.log(LIKELY))
+        likely = (expected > expected.max() - LIKELY) | (found > found.max() - LIKELY)
         precision = str(self.running.loaded.model.dtype).removeprefix("torch.")
         return bool(((expected - found).abs()[likely] <= TOLERANCE.get(precision, 0.0)).all())
 
