@@ -45,12 +45,21 @@ def test_a_bias_costs_a_single_order_winners_but_not_the_adaptive_one() -> None:
 
 def test_it_stops_when_it_is_certain() -> None:
     judge, query = Perfect([1, 0, 2, 3, 4]), photo(5, [1.0, 0.9, 0.0, 0.0, 0.0])
-    sharp = BradleyTerry(prior_weight=2.0, prior_spread=1.0)
-    soon = Adaptive(budget=20, certainty=0.6, model=sharp).run(judge, query)
-    late = Adaptive(budget=20, certainty=0.8, model=sharp).run(judge, query)
-    assert soon.probability >= 0.6 and late.probability >= 0.8
-    assert len(soon.asked) < len(late.asked) < 20
+    soon = Adaptive(budget=20, certainty=0.7).run(judge, query)
+    late = Adaptive(budget=20, certainty=0.8).run(judge, query)
+    assert soon.probability >= 0.7 and late.probability >= 0.8
+    assert 2 <= len(soon.asked) < len(late.asked) < 20
     assert soon.order[0] == late.order[0] == 1
+
+
+def test_the_more_an_answer_weighs_the_sooner_it_is_certain() -> None:
+    judge, query = Perfect([1, 0, 2, 3, 4]), photo(5)
+    light, heavy = (
+        Adaptive(budget=20, certainty=0.9, model=BradleyTerry(answer_weight=weight)).run(judge, query)
+        for weight in (1.0, 10.0)
+    )
+    assert heavy.probability >= 0.9
+    assert len(heavy.asked) < len(light.asked)
 
 
 def test_where_the_first_stage_is_certain_nothing_is_asked() -> None:
@@ -61,8 +70,10 @@ def test_where_the_first_stage_is_certain_nothing_is_asked() -> None:
 
 
 def test_one_answer_is_checked_in_the_other_order_before_it_is_believed() -> None:
-    asked = Adaptive(budget=9, certainty=0.55).run(Perfect([1, 0, 2]), photo(3)).asked
-    assert {(one.first, one.second) for one in asked} & {(one.second, one.first) for one in asked}
+    outcome = Adaptive(certainty=0.8).run(Perfect([0, 1]), photo(2))
+    assert [one[:2] for one in outcome.asked] == [(0, 1), (1, 0)]
+    believed = BradleyTerry().fit(BradleyTerry().prior(photo(2)), outcome.asked[:1])
+    assert best_of(believed.draws()).mean(axis=0)[0] > 0.8  # so the first answer would have done
 
 
 def test_the_most_informative_pair_is_the_one_between_the_likely_winners() -> None:
@@ -71,7 +82,6 @@ def test_the_most_informative_pair_is_the_one_between_the_likely_winners() -> No
     draws = model.fit(model.prior(query), []).draws()
     sheet = Sheet(Perfect(range(4)), query)
     assert set(most_informative(sheet, draws, 1)[0]) == {0, 1}
-    assert set(most_informative(sheet, draws, 6)[-1]) == {2, 3}
 
 
 def test_information_by_hand() -> None:
@@ -86,7 +96,8 @@ def test_the_order_asked_less_is_asked_next() -> None:
     sheet.ask([(0, 1), (0, 2)])
     assert open_questions(sheet) == [(1, 0), (2, 0), (1, 2)]
     sheet.ask([(1, 0)])
-    assert open_questions(sheet) == [(2, 0), (1, 2)]
+    # 2 was only ever shown second, so it goes first where neither order was asked.
+    assert open_questions(sheet) == [(2, 0), (2, 1)]
 
 
 def test_a_batch_asks_about_different_pairs() -> None:

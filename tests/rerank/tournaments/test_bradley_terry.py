@@ -49,6 +49,14 @@ def test_a_probability_counts_as_so_much_of_a_win() -> None:
     assert soft.candidates == pytest.approx(tenfold.candidates, abs=1e-7)
 
 
+def test_an_answer_that_weighs_three_times_counts_as_three() -> None:
+    data = answers(4, seed=1, number=12)
+    heavy = BradleyTerry(answer_weight=3.0).fit([1.0, 0.0, 0.0, -1.0], won(data))
+    thrice = BradleyTerry().fit([1.0, 0.0, 0.0, -1.0], won(data * 3))
+    assert heavy.mean == pytest.approx(thrice.mean, abs=1e-6)
+    assert heavy.covariance == pytest.approx(thrice.covariance, abs=1e-6)
+
+
 def test_the_preference_for_a_position_is_told_from_the_strengths() -> None:
     strengths = np.array([1.0, 0.2, -0.3, -0.9])
     asked = [
@@ -103,7 +111,15 @@ def test_log_odds_and_probabilities() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [{"prior_weight": -1}, {"prior_spread": 0}, {"bias_spread": 0}, {"temperature": 0}, {"clip": -1}]
+    "setting",
+    [
+        {"prior_weight": -1},
+        {"prior_spread": 0},
+        {"bias_spread": 0},
+        {"temperature": 0},
+        {"clip": -1},
+        {"answer_weight": 0},
+    ],
 )
 def test_settings_are_checked(setting) -> None:
     with pytest.raises(TiercelError, match=f"{next(iter(setting))} is"):

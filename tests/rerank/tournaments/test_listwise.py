@@ -7,10 +7,10 @@ from tiercel.rerank.tournaments import ByRanking
 
 
 class Rankings(Judge):
-    def __init__(self, *orders) -> None:
+    def __init__(self, *orders: tuple[int, ...] | None) -> None:
         self.orders = list(orders)
 
-    def rank(self, query, candidates):
+    def rank(self, query, candidates) -> Ranking:
         return Ranking(self.orders.pop(0), "Mumbles.")
 
 

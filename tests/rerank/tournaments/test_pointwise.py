@@ -10,7 +10,7 @@ class Scores(Judge):
     def __init__(self, *values: float | None) -> None:
         self.values = values
 
-    def score_each(self, query, candidates):
+    def score_each(self, query, candidates) -> list[Score]:
         return [Score(self.values[one.cell], "Mumbles.", cost=Cost(calls=1)) for one in candidates]
 
 

@@ -97,15 +97,13 @@ def test_nothing_but_unreadable_answers_leaves_the_first_stage_and_says_so(name)
     assert outcome.probability is None
 
 
-@pytest.mark.parametrize("name", [one for one in FAIR if one != "adaptive"])
+@pytest.mark.parametrize("name", [one for one in FAIR if "both" in one or one.startswith("all_pairs")])
 @quick
 @given(count=st.integers(2, 8), seed=st.integers(0, 99))
 def test_an_unreadable_answer_is_no_vote_for_a_position(name, count, seed) -> None:
     # Every answer that can be read names the first, so nothing can be learned, whichever ones are missing.
     some = Fixed(lambda a, b: None if (7 * a + 13 * b + seed) % 3 == 0 else 1.0)
-    outcome = tournament(name).run(some, photo(count))
-    if "both" in name or name.startswith("all_pairs"):
-        assert outcome.order == tuple(range(count))
+    assert tournament(name).run(some, photo(count)).order == tuple(range(count))
 
 
 @pytest.mark.parametrize("name", PAIRWISE)
