@@ -33,11 +33,11 @@ class Adaptive(Tournament):
         budget: The most questions, at least 2; if None, a third of what all pairs in both orders would take.
         certainty: Probability, 0 to 1.
         batch: How many of the best questions are asked at once: less well chosen, but a model answers them faster.
-        model: Its prior and temperature decide how soon the winner is certain.
+        model: Its prior, temperature and answer weight decide how soon the winner is certain.
     """
 
     budget: int | None = None
-    certainty: float = 0.99
+    certainty: float = 0.95
     batch: int = 1
     model: BradleyTerry = field(default_factory=BradleyTerry)
 

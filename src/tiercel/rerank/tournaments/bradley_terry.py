@@ -31,7 +31,7 @@ class BradleyTerry:
 
     The log-odds that candidate i, shown first, is preferred to j are s_i - s_j + b. The strengths s have a normal prior
     around the first stage's scores, and the preference b for what is shown first has one around 0. An answer of
-    probability p counts as p of a win and 1 - p of a defeat.
+    probability p counts as p of a win and 1 - p of a defeat, `answer_weight` times.
 
     Attributes:
         prior_weight: Of the first stage's scores: the prior's mean is so many times the scaled score.
@@ -42,6 +42,8 @@ class BradleyTerry:
         bias_spread: Standard deviation of b.
         temperature: The judge's log-odds are divided by it: above 1 if the judge is too certain of itself.
         clip: Log-odds of the most certain answer that is believed.
+        answer_weight: How many comparisons an answer counts as. At 1, a judge's probability is worth no more than one
+            game; where judges are reliable that leaves the winner less certain than it is.
 
     Raises:
         TiercelError: A value is out of range.
@@ -53,12 +55,13 @@ class BradleyTerry:
     bias_spread: float = 2.0
     temperature: float = 1.0
     clip: float = CLIP
+    answer_weight: float = 1.0
 
     def __post_init__(self) -> None:
         """Checks the values."""
         if self.prior_weight < 0:
             raise TiercelError(f"prior_weight is {self.prior_weight}: give 0 or more.")
-        for name in ("prior_spread", "bias_spread", "temperature", "clip"):
+        for name in ("prior_spread", "bias_spread", "temperature", "clip", "answer_weight"):
             if not getattr(self, name) > 0:
                 raise TiercelError(f"{name} is {getattr(self, name)}: give more than 0.")
         if self.prior_scale not in get_args(PriorScale):
@@ -84,7 +87,10 @@ class BradleyTerry:
         spread = np.append(np.full(len(mean) - 1, self.prior_spread), self.bias_spread)
         rows = comparisons(asked, len(mean) - 1, bias)
         wins = sigmoid(log_odds([one.answer.probability for one in asked], self.temperature, self.clip))
-        return _newton(rows, wins, mean, spread**-2, mean if start is None else start.mean)
+        # The posterior keeps its place if prior and answers are divided by the same number, and so its spread is scaled.
+        weight = self.answer_weight
+        fitted = _newton(rows, wins, mean, spread**-2 / weight, mean if start is None else start.mean)
+        return Strengths(fitted.mean, fitted.covariance / weight)
 
 
 @dataclass(frozen=True, eq=False)
