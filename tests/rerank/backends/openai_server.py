@@ -18,7 +18,9 @@ from PIL import Image
 Parameters = dict[str, Any]
 
 
-def completion(text: str | None, finish: str = "stop", usage: tuple[int, int] | None = (100, 7), **message: Any):
+def completion(
+    text: str | None, finish: str = "stop", usage: tuple[int, int] | None = (100, 7), **message: Any
+) -> Parameters:
     """The body of a chat completion."""
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text} | message}
     body: Parameters = {"id": "c", "object": "chat.completion", "created": 1, "model": "eyes", "choices": [choice]}
@@ -41,8 +43,8 @@ class Fault:
     """What goes wrong with one call.
 
     Attributes:
-        status: Of the reply; or "slow", "cut" for a connection that is cut, "half" for half a body, "not json" for half a
-            body that claims to be whole, "no completion" for JSON that is something else.
+        status: Of the reply; or "slow", "cut" for a connection that is cut, "half" for half a body, "not json" for half
+            a body that claims to be whole, "no completion" for JSON that is something else.
         body: Sent with the status.
         headers: Likewise.
     """

@@ -32,8 +32,8 @@ def _no_keys(monkeypatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-def backend(server: OpenAIServer, **more) -> ServerBackend:
-    return ServerBackend("eyes", server.url, **({"retries": 2, "backoff_s": 0.001} | more))
+def backend(running: OpenAIServer, **more) -> ServerBackend:
+    return ServerBackend("eyes", running.url, **({"retries": 2, "backoff_s": 0.001} | more))
 
 
 def picture(value: int) -> Picture:
@@ -291,7 +291,7 @@ def test_a_budget_of_tokens_counts_questions_and_answers(server) -> None:
 def test_tokens_that_are_not_counted_cannot_be_limited(server) -> None:
     server.reply = lambda _: completion("fine", usage=None)
     assert backend(server).answer([question()])[0].tokens_in == 0
-    with pytest.raises(TiercelError, match="does not count tokens.*max_calls"):
+    with pytest.raises(TiercelError, match=r"does not count tokens.*max_calls"):
         backend(server, max_tokens_total=200).answer([question()])
 
 
@@ -337,7 +337,7 @@ def test_arguments_that_make_no_sense_are_refused(more, words) -> None:
 def test_without_the_package_the_user_is_told_how_to_get_it(monkeypatch) -> None:
     original = builtins.__import__
 
-    def without(name, *arguments, **more):
+    def without(name: str, *arguments: object, **more):
         if name == "openai":
             raise ImportError(name)
         return original(name, *arguments, **more)

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import LlavaProcessor
 
 PATCH, SIDE = 14, 28
-WORDS = "yes no 1 2 one two the road house tree left right better match is are a of in image".split()
+WORDS = [
+    "yes",
+    "no",
+    "the",
+    "road",
+    "house",
+    "tree",
+    "left",
+    "right",
+    "better",
+    "match",
+    "is",
+    "are",
+    "of",
+    "in",
+    "image",
+]
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'] | upper }}: "
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -37,7 +57,7 @@ def save_tiny_llava(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
-def tiny_processor():
+def tiny_processor() -> LlavaProcessor:
     """Of words, single letters and pictures."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import CLIPImageProcessor, LlavaProcessor, PreTrainedTokenizerFast
