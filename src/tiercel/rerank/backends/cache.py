@@ -257,18 +257,18 @@ class CachedBackend(Backend):
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers questions, in their order; of equal ones the first is asked, and the others find its answer."""
-        first = {}
+        first: dict[str, Request] = {}
         for request in requests:
             first.setdefault(request.digest, request)
         answers = self.cache.find(list(first))
         missing = [request for digest, request in first.items() if digest not in answers]
-        asked = {}
+        fresh: dict[str, Answer] = {}
         for request, answer in self._ask(missing):
             if not answer.trouble or answer.text or answer.tokens_out:
                 self.cache.keep(request, answer)
             answers[request.digest] = replace(answer, seconds=0.0, cached=True)
-            asked[request.digest] = answer
-        return [asked.pop(request.digest, None) or answers[request.digest] for request in requests]
+            fresh[request.digest] = answer
+        return [fresh.pop(digest) if (digest := one.digest) in fresh else answers[digest] for one in requests]
 
     def _ask(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Answer]]:
         """Puts questions to the backend, and yields answers as they come."""

@@ -20,6 +20,7 @@ class Reply:
             server gives none.
         tokens_in: Of the question; 0 where the server does not say.
         tokens_out: Of the answer.
+        probe: Whether it was asked for one token with log-probabilities, so that its text is no answer.
     """
 
     text: str
@@ -28,10 +29,15 @@ class Reply:
     likeliest: tuple[tuple[str, float], ...] = ()
     tokens_in: int = 0
     tokens_out: int = 0
+    probe: bool = False
 
 
-def read_reply(body: Any) -> Reply:  # noqa: ANN401  (JSON of strangers)
+def read_reply(body: Any, probe: bool = False) -> Reply:  # noqa: ANN401  (JSON of strangers)
     """Reads the body of a chat completion.
+
+    Args:
+        body: Read from JSON.
+        probe: See `Reply`.
 
     Raises:
         ValueError: It is something else.
@@ -48,6 +54,7 @@ def read_reply(body: Any) -> Reply:  # noqa: ANN401  (JSON of strangers)
         likeliest=_likeliest(_first(_get(_get(choice, "logprobs"), "content"))),
         tokens_in=_count(_get(usage, "prompt_tokens")),
         tokens_out=_count(_get(usage, "completion_tokens")),
+        probe=probe,
     )
 
 

@@ -146,9 +146,8 @@ class ServerBackend(StreamingBackend):
         """Puts one question; in a thread of its own."""
         conversation = messages(request)
         begun = time.monotonic()
-        choosing = bool(request.choices and self._top)
-        reply = self._send(request, conversation, choosing, over)
-        if isinstance(reply, Reply) and choosing and self._top and not reply.likeliest:
+        reply = self._send(request, conversation, bool(request.choices), over)
+        if isinstance(reply, Reply) and reply.probe and not reply.likeliest:
             if not self._has_log_probabilities:
                 self._top = 0
             reply = self._send(request, conversation, False, over)
@@ -193,7 +192,10 @@ class ServerBackend(StreamingBackend):
     def _call(self, conversation: list[dict[str, Any]], parameters: dict[str, Any]) -> Reply:
         """Makes one call."""
         create: Any = self._client.chat.completions.with_raw_response.create
-        reply = read_reply(json.loads(create(model=self.model, messages=conversation, **parameters).text))
+        reply = read_reply(
+            json.loads(create(model=self.model, messages=conversation, **parameters).text),
+            probe="top_logprobs" in parameters,
+        )
         self._reached = True
         self.budget.spend(reply.tokens_in + reply.tokens_out)
         if self.budget.max_tokens is not None and not reply.tokens_in:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -11,7 +11,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_threads(work: Callable[[T, threading.Event], R], things: Sequence[T], threads: int) -> Iterator[tuple[int, R]]:
+def in_threads(
+    work: Callable[[T, threading.Event], R], things: Sequence[T], threads: int
+) -> Generator[tuple[int, R], None, None]:
     """Does work in threads.
 
     The threads do not keep the process alive: whoever presses Ctrl-C need not wait until a server has answered.
