@@ -54,9 +54,9 @@ def cut(lists: Sequence[CandidateList], count: int) -> list[CandidateList]:
     return [replace(one, candidates=one.candidates[:count]) for one in lists]
 
 
-def ending(count: int, counts: Sequence[int], group: str) -> str:
+def ending(count: int, most: int, group: str) -> str:
     """The end of a row's name; none for all photos and the longest lists."""
-    return "" if count == max(counts) and group == POOLED else f"/top{count}/{group}"
+    return "" if count == most and group == POOLED else f"/top{count}/{group}"
 
 
 def baseline_rows(lists: Sequence[CandidateList], counts: Sequence[int], make: RowMaker) -> Iterator[Row]:
@@ -64,25 +64,25 @@ def baseline_rows(lists: Sequence[CandidateList], counts: Sequence[int], make: R
     for count, (group, members) in product(counts, groups(lists).items()):
         first = [lists[i].correct_in(1) for i in members]
         possible = [lists[i].correct_in(count) for i in members]
-        end = ending(count, counts, group)
+        end = ending(count, max(counts), group)
         yield make(f"top1/first_stage{end}", share(first), calls=0.0)
         yield make(f"top1/ceiling{end}", share(possible), mcnemar_p=mcnemar(possible, first))
 
 
 def tournament_rows(
-    arm: str, names: Sequence[str], lists: Sequence[CandidateList], counts: Sequence[int], asked: Asked, fit: Fit,
-    adaptive: dict[str, float], make: RowMaker,
+    arm: str, names: Sequence[str], lists: Sequence[CandidateList], counts: Sequence[int], most: int, asked: Asked,
+    fit: Fit, adaptive: dict[str, Any], make: RowMaker,
 ) -> Iterator[Row]:  # fmt: skip
     """Top-1 of every tournament with a judge, what it took, and how steady the judge was."""
     for name, count in product(names, counts):
         some = cut(lists, count)
-        outcomes = [tournament(name, **_settings(name, count, fit, adaptive)).run(asked.judge, one) for one in some]
+        outcomes = [tournament(name, **_settings(name, fit, adaptive)).run(asked.judge, one) for one in some]
         right = np.array([bool(one.candidates[out.order[0]].correct) for one, out in zip(some, outcomes, strict=True)])
         first = np.array([one.correct_in(1) for one in some])
         for group, members in groups(lists).items():
             chosen = [outcomes[i] for i in members]
             yield make(
-                f"top1/{arm}/{name}{ending(count, counts, group)}",
+                f"top1/{arm}/{name}{ending(count, most, group)}",
                 share(right[members]),
                 mcnemar_p=mcnemar(right[members], first[members]),
                 gained=float((right & ~first)[members].sum()),
@@ -91,7 +91,7 @@ def tournament_rows(
             )
 
 
-def _settings(name: str, count: int, fit: Fit, adaptive: dict[str, float]) -> dict[str, Any]:
+def _settings(name: str, fit: Fit, adaptive: dict[str, Any]) -> dict[str, Any]:
     """What a tournament is told about the judge."""
     kind = name.split("-")[0]
     if kind == "scores":
@@ -100,9 +100,7 @@ def _settings(name: str, count: int, fit: Fit, adaptive: dict[str, float]) -> di
         return {}
     model = dict(fit.pairs or {})
     if kind == "adaptive":
-        share_of_all = adaptive.get("share", 1 / 3)
-        budget = int(share_of_all * count * (count - 1))
-        return {**model, "budget": budget, "certainty": adaptive.get("certainty", 0.95)}
+        return {**model, **adaptive}
     return model if name.endswith("bradley_terry") else {}
 
 

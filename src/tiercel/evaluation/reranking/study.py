@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from tiercel.candidates import CandidateList, read_candidates
 from tiercel.errors import TiercelError
 from tiercel.evaluation.reranking.asking import Asked, Fit, ask_all, fit_model
-from tiercel.evaluation.reranking.rows import RowMaker, baseline_rows, tournament_rows
+from tiercel.evaluation.reranking.rows import RowMaker, baseline_rows, cut, tournament_rows
 from tiercel.evaluation.results import Row, write_rows
 from tiercel.training.splits import split_of
 
@@ -67,6 +67,7 @@ class JudgeChoice(_Settings):
         view: Settings of `tiercel.rerank.views.View`, instead of what suits the model.
         backend: Settings of the backend, such as precision or concurrency.
         prompts: Folder of prompts; tiercel's own if left out.
+        counts: How many candidates of each list it judges, instead of the study's.
         arms: For each prompt the tournaments that are held; for controls and the match, one arm of any name.
     """
 
@@ -80,6 +81,7 @@ class JudgeChoice(_Settings):
     view: Mapping[str, Any] = {}
     backend: Mapping[str, Any] = {}
     prompts: Path | None = None
+    counts: tuple[int, ...] = ()
     arms: Mapping[str, tuple[str, ...]]
 
 
@@ -94,7 +96,7 @@ class Study(_Settings):
         validation: What the tournaments' models are fitted on; none if left out, and the models are as they come.
         counts: How many candidates of each list.
         judges: Who judges.
-        adaptive: Settings of the adaptive tournament: `budget` as a share of all pairs in both orders, and `certainty`.
+        adaptive: Settings of the adaptive tournament; its budget is a third of all pairs in both orders.
         failed_share: Greatest share of unreadable answers of a judge that is no failure.
     """
 
@@ -105,7 +107,7 @@ class Study(_Settings):
     validation: Lists | None = None
     counts: tuple[int, ...] = (5, 10)
     judges: tuple[JudgeChoice, ...]
-    adaptive: Mapping[str, float] = {}
+    adaptive: Mapping[str, Any] = {}
     failed_share: float = 0.05
 
 
@@ -153,10 +155,11 @@ def measure_study(study: Study, path: Path, work: Path = Path("runs"), report: R
     failing = []
     for choice in study.judges:
         for arm, tournaments in choice.arms.items():
-            name = arm_name(choice, arm)
-            asked = ask_all(choice, arm, tournaments, lists, home, work, report, name)
-            fit = _fitted(choice, arm, tournaments, fitted_on, home, work, report, name)
-            rows += tournament_rows(name, tournaments, lists, study.counts, asked, fit, dict(study.adaptive), make)
+            name, counts = arm_name(choice, arm), choice.counts or study.counts
+            some, validation = cut(lists, max(counts)), cut(fitted_on, max(counts))
+            asked = ask_all(choice, arm, tournaments, some, home, work, report, name)
+            fit = _fitted(choice, arm, tournaments, validation, home, work, report, name)
+            rows += tournament_rows(name, tournaments, some, counts, most, asked, fit, dict(study.adaptive), make)
             write_rows(study.results, rows)
             report(f"{name}: {asked.line()}")
             if asked.unreadable_share > study.failed_share:

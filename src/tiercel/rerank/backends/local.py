@@ -13,6 +13,7 @@ from tiercel.errors import TiercelError
 from tiercel.rerank.backends.backend import Answer, Backend, Request
 from tiercel.rerank.backends.local_choices import ChoiceTree, Tokens, sequences
 from tiercel.rerank.backends.local_loading import Precision, Quantisation, load
+from tiercel.rerank.backends.local_pictures import Pictures
 from tiercel.rerank.backends.local_prompts import TAIL, Prompting, PromptTroubleError
 from tiercel.rerank.backends.local_running import Batch, Running, is_out_of_memory
 from tiercel.rerank.backends.local_sharing import Sharing, prefix_key
@@ -70,6 +71,7 @@ class LocalBackend(Backend):
         self._precision, self._quantisation = precision, quantisation
         self._running = Running(self._loaded, Prompting(self._loaded))
         self._sharing = Sharing(self._running, bool(share_prefix))
+        self._pictures = Pictures(self._running, self._sharing)
         known = self._loaded.model.config.model_type in SINGLE_IMAGE
         self.single_image = known if single_image is None else single_image
         self._sequences: dict[tuple[tuple[str, ...], str], dict[str, set[Tokens]]] = {}
@@ -145,7 +147,7 @@ class LocalBackend(Backend):
             torch.cuda.empty_cache()
 
     def _prepared(self, requests: Sequence[Request], kind: str) -> Batch:
-        batch = self._sharing.batch(requests, kind) or self._running.whole(requests)
+        batch = self._sharing.batch(requests, kind) or self._pictures.batch(requests) or self._running.whole(requests)
         limit = self._loaded.context
         longest = max(batch.lengths)
         if limit is not None and longest > limit:

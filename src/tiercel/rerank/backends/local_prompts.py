@@ -34,11 +34,12 @@ class Inputs:
 
     Attributes:
         rows: Their tokens.
-        pixels: Their pictures, as the image processor hands them over, under the names the model knows.
+        pixels: Their pictures, as the image processor hands them over, under the names the model knows; or what the
+            model made of them.
     """
 
     rows: list[Row]
-    pixels: dict[str, Tensor]
+    pixels: dict[str, Any]
 
 
 @dataclass(frozen=True)

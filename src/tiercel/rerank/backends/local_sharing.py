@@ -161,13 +161,13 @@ class Sharing:
         if known is None and len(requests) == 1:
             return None
         if known is None:
-            head, pixels = self._pictures([requests[0].pictures[:count]])
+            head, pixels = self.pictures([requests[0].pictures[:count]])
             replacements = head[0]
         else:
             replacements, pixels = known.replacements, known.pixels
-        rest, rest_pixels = self._pictures([request.pictures[count:] for request in requests])
+        rest, rest_pixels = self.pictures([request.pictures[count:] for request in requests])
         rows = [
-            self._row(self.running.prompting.text(request), [*replacements, *each])
+            self.row(self.running.prompting.text(request), [*replacements, *each])
             for request, each in zip(requests, rest, strict=True)
         ]
         if known is None or not all(known.begins(row) for row in rows):
@@ -177,7 +177,7 @@ class Sharing:
             self.latest = (key, known)
         return Batch(Inputs(rows, rest_pixels), known)
 
-    def _pictures(self, pictures: Sequence[Sequence[Picture]]) -> tuple[list[list[str]], dict[str, Tensor]]:
+    def pictures(self, pictures: Sequence[Sequence[Picture]]) -> tuple[list[list[str]], dict[str, Tensor]]:
         """What stands in the text for pictures, for each question, and the pictures for the model."""
         if not pictures[0]:
             return [[] for _ in pictures], {}
@@ -185,7 +185,7 @@ class Sharing:
         made, told = self.running.prompting.process([token * len(each) for each in pictures], pictures, True)
         return told, pixels_of(made)
 
-    def _row(self, text: str, replacements: list[str]) -> Row:
+    def row(self, text: str, replacements: list[str]) -> Row:
         """The tokens of a question, as the processor would have made them."""
         processor = self.running.loaded.processor
         pieces = text.split(processor.image_token)
@@ -230,16 +230,17 @@ class Sharing:
         if kind == "step":
             apart = self.running.next_token(whole, [()])[0]
             together = self.running.next_token(batch, [()] * len(requests))[shortest]
-            return self._close(apart, together)
+            return self.close(apart, together)
         one, expected = self.running.generate(whole, 2, with_logits=True)
         several, found = self.running.generate(batch, 2, with_logits=True)
         steps = 2 if len(one[0]) == 2 and one[0][0] == several[shortest][0] else 1
         return all(
-            self._close(expected[0, step].log_softmax(-1), found[shortest, step].log_softmax(-1))
+            self.close(expected[0, step].log_softmax(-1), found[shortest, step].log_softmax(-1))
             for step in range(steps)
         )
 
-    def _close(self, expected: Tensor, found: Tensor) -> bool:
+    def close(self, expected: Tensor, found: Tensor) -> bool:
+        """Whether two answers, (vocabulary,) log-probabilities, are the same but for rounding."""
         likely = (expected > expected.max() - LIKELY) | (found > found.max() - LIKELY)
         precision = str(self.running.loaded.model.dtype).removeprefix("torch.")
         return bool(((expected - found).abs()[likely] <= TOLERANCE.get(precision, 0.0)).all())
