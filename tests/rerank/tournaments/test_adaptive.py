@@ -8,8 +8,8 @@ from tiercel.rerank.tournaments.adaptive import information, most_informative, o
 from tiercel.rerank.tournaments.bradley_terry import best_of
 from tiercel.rerank.tournaments.sheet import Sheet
 
-PHOTOS = 80
-COUNT = 8
+PHOTOS = 60
+COUNT = 10
 
 
 def simulated(decided, bias: float, photos: int = PHOTOS) -> tuple[float, list[Outcome]]:
@@ -21,7 +21,7 @@ def simulated(decided, bias: float, photos: int = PHOTOS) -> tuple[float, list[O
         scores = 0.4 * strengths + chance.normal(0.0, 1.0, COUNT)
         order = np.argsort(-scores)
         query = photo(COUNT, scores[order].tolist(), f"{number}.jpg")
-        outcomes.append(decided.run(Noisy(strengths[order], bias, noise=1.0), query))
+        outcomes.append(decided.run(Noisy(strengths[order], bias, noise=0.5), query))
         right += outcomes[-1].order[0] == int(strengths[order].argmax())
     return right / photos, outcomes
 
@@ -32,7 +32,7 @@ def test_a_third_of_the_questions_finds_nearly_as_many_winners(bias) -> None:
     a_third, outcomes = simulated(Adaptive(), bias)
     assert all(len(one.asked) <= -(-COUNT * (COUNT - 1) // 3) for one in outcomes)
     assert everything > 0.7
-    assert a_third >= everything - 0.04
+    assert a_third >= everything - 0.05
 
 
 def test_a_bias_costs_a_single_order_winners_but_not_the_adaptive_one() -> None:

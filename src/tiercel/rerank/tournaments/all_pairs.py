@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tiercel.errors import TiercelError
 from tiercel.rerank.tournaments.bradley_terry import BradleyTerry, best_of, comparisons
-from tiercel.rerank.tournaments.log_odds import best_first, log_odds
+from tiercel.rerank.tournaments.log_odds import best_first, log_odds_of
 from tiercel.rerank.tournaments.orders import Orders, Referee, check_orders, questions_for
 from tiercel.rerank.tournaments.outcome import Asked
 from tiercel.rerank.tournaments.sheet import Sheet
@@ -79,7 +79,7 @@ class AllPairs(Tournament):
     def _margins(self, sheet: Sheet) -> NDArray[np.float64]:
         """Log-odds that the row's candidate is better than the column's, (n, n), without preference for a position."""
         asked = sheet.readable
-        values = log_odds([one.answer.probability for one in asked], self.model.temperature, self.model.clip)
+        values = log_odds_of(asked, self.model.temperature, self.model.clip)
         if self.orders == "random":
             values = values - position_bias(asked, values, sheet.count)
         total, answers = np.zeros((2, sheet.count, sheet.count))
@@ -95,7 +95,7 @@ class AllPairs(Tournament):
 
 def says_nothing(asked: Sequence[Asked]) -> bool:
     """Whether every answer is the same number, whichever candidates were shown: a judge that looks at nothing."""
-    return not asked or bool(np.ptp(log_odds([one.answer.probability for one in asked])) < 1e-9)
+    return not asked or bool(np.ptp(log_odds_of(asked)) < 1e-9)
 
 
 def position_bias(asked: Sequence[Asked], values: NDArray[np.float64], count: int) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tiercel.candidates.lists import CandidateList
 from tiercel.errors import TiercelError
-from tiercel.rerank.tournaments.log_odds import CLIP, log_odds, sigmoid
+from tiercel.rerank.tournaments.log_odds import CLIP, log_odds_of, sigmoid
 from tiercel.rerank.tournaments.outcome import Asked
 
 PriorScale = Literal["standard", "log_probability"]
@@ -86,8 +86,8 @@ class BradleyTerry:
         mean = np.append(np.asarray(prior, np.float64), 0.0)
         spread = np.append(np.full(len(mean) - 1, self.prior_spread), self.bias_spread)
         rows = comparisons(asked, len(mean) - 1, bias)
-        wins = sigmoid(log_odds([one.answer.probability for one in asked], self.temperature, self.clip))
-        # The posterior keeps its place if prior and answers are divided by the same number, and so its spread is scaled.
+        wins = sigmoid(log_odds_of(asked, self.temperature, self.clip))
+        # Dividing the prior and the answers by one number moves nothing; only the spread has to be scaled back.
         weight = self.answer_weight
         fitted = _newton(rows, wins, mean, spread**-2 / weight, mean if start is None else start.mean)
         return Strengths(fitted.mean, fitted.covariance / weight)
@@ -124,7 +124,7 @@ class Strengths:
 def best_of(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Who is the best in each draw, (draws, n) of 0 and 1; the mean over the draws is the probability."""
     strengths = draws[:, :-1]
-    return np.eye(strengths.shape[1])[strengths.argmax(axis=1)]
+    return np.asarray(np.eye(strengths.shape[1])[strengths.argmax(axis=1)])
 
 
 def scaled_scores(query: CandidateList, scale: PriorScale = "standard") -> NDArray[np.float64]:
@@ -139,7 +139,7 @@ def scaled_scores(query: CandidateList, scale: PriorScale = "standard") -> NDArr
         return scores
     scores = np.minimum.accumulate(scores)
     scores = scores - scores.mean()
-    return scores / (scores.std() or 1.0) if scale == "standard" else scores
+    return np.asarray(scores / (scores.std() or 1.0) if scale == "standard" else scores)
 
 
 def comparisons(asked: Sequence[Asked], count: int, bias: bool = True) -> NDArray[np.float64]:
@@ -178,7 +178,7 @@ def _newton(
         at = at + step
         if np.abs(step).max() < 1e-9:
             break
-    return Strengths(at, np.linalg.inv(curvature(sigmoid(design @ at))))
+    return Strengths(at, np.asarray(np.linalg.inv(curvature(sigmoid(design @ at))), np.float64))
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from tiercel.rerank.tournaments.outcome import Asked
 
 CLIP = 4.0
 """Log-odds of the most certain answer that is believed: 0.982."""
@@ -27,6 +31,11 @@ def log_odds(probabilities: ArrayLike, temperature: float = 1.0, clip: float = C
     """
     p = np.clip(np.asarray(probabilities, np.float64), _NEVER, 1.0 - _NEVER)
     return np.clip((np.log(p) - np.log1p(-p)) / temperature, -clip, clip)
+
+
+def log_odds_of(asked: Sequence[Asked], temperature: float = 1.0, clip: float = CLIP) -> NDArray[np.float64]:
+    """The log-odds of readable answers, (answers,); see `log_odds`."""
+    return log_odds(np.array([one.answer.probability for one in asked], np.float64), temperature, clip)
 
 
 def best_first(values: ArrayLike) -> list[int]:
