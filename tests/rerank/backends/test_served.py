@@ -87,7 +87,7 @@ def test_without_log_probabilities_a_choice_is_made_in_words(served) -> None:
 
 def test_a_model_that_is_not_served_is_a_mistake_of_the_user(served) -> None:
     model, url = served
-    with pytest.raises(TiercelError, match="has no model 'other'.*pinned"):
+    with pytest.raises(TiercelError, match=r"has no model 'other'.*pinned"):
         ServerBackend("other", url).answer([question(1)])
     with pytest.raises(TiercelError, match=r"no API at this address.*/v1"):
         ServerBackend(model, url.removesuffix("/v1")).answer([question(1)])
