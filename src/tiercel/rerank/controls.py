@@ -162,7 +162,7 @@ class StageJudge(ValueJudge):
         known = every[np.isfinite(every)]
         if not len(known) or known.min() == known.max():
             return values * 0.0 + 50.0
-        return 100.0 * (values - known.min()) / (known.max() - known.min())
+        return np.asarray(100.0 * (values - known.min()) / (known.max() - known.min()))
 
 
 class EmbeddingJudge(ValueJudge):
