@@ -111,7 +111,7 @@ def _config(name: str, source: str, revision: str | None) -> PreTrainedConfig:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision or "main")
+        config: PreTrainedConfig = AutoConfig.from_pretrained(source, revision=revision or "main")
     except (OSError, ValueError) as error:
         raise TiercelError(
             f"model '{name}' cannot be loaded ({_first_line(error)}): check the id and the connection, or give the "
@@ -155,11 +155,12 @@ def _model(
 ) -> PreTrainedModel:
     from transformers import AutoModelForImageTextToText
 
+    auto: Any = AutoModelForImageTextToText
     # A quantised model cannot be moved afterwards.
     place = {"device_map": {"": str(device)}} if "quantization_config" in weights else {}
     try:
         # Weights in pickles are refused: they can run a stranger's code.
-        model, report = AutoModelForImageTextToText.from_pretrained(
+        model, report = auto.from_pretrained(
             source, revision=revision or "main", use_safetensors=True, output_loading_info=True, **weights, **place
         )
     except (OSError, ValueError, ImportError) as error:
@@ -173,19 +174,20 @@ def _model(
             f"the weights of model '{name}' lack {len(missing)} of its parameters, {missing[0]} among them: "
             "download it again."
         )
-    model = model.eval()
-    return model if place else model.to(device)
+    ready: PreTrainedModel = model.eval() if place else model.eval().to(device)
+    return ready
 
 
 def load_processor(name: str, source: str, config: PreTrainedConfig, revision: str | None) -> ProcessorMixin:
     """The processor; of one that also takes films, without torchvision, the part that takes pictures."""
     from transformers import AutoProcessor
 
+    auto: Any = AutoProcessor
     try:
         if importlib.util.find_spec("torchvision") is None and _takes_films(config):
             processor = _without_films(source, config, revision)
         else:
-            processor = AutoProcessor.from_pretrained(source, revision=revision or "main")
+            processor = auto.from_pretrained(source, revision=revision or "main")
     except ImportError as error:
         # The name of the package stands at the beginning of a text of many lines.
         raise TiercelError(
@@ -207,24 +209,21 @@ def load_processor(name: str, source: str, config: PreTrainedConfig, revision: s
     return processor
 
 
-def _processor_class(config: PreTrainedConfig) -> type[ProcessorMixin] | None:
+def _takes_films(config: PreTrainedConfig) -> bool:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-    found: type[ProcessorMixin] | None = PROCESSOR_MAPPING.get(type(config), None)
-    return found
-
-
-def _takes_films(config: PreTrainedConfig) -> bool:
-    made = _processor_class(config)
+    made: Any = PROCESSOR_MAPPING.get(type(config), None)
     return made is not None and "video_processor" in made.get_attributes()
 
 
 def _without_films(source: str, config: PreTrainedConfig, revision: str | None) -> ProcessorMixin:
     """Puts a processor together as its class does, but for the part that reads films, which needs torchvision."""
     from transformers import AutoImageProcessor, AutoTokenizer
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
     from transformers.video_processing_utils import BaseVideoProcessor
 
-    made: Any = _processor_class(config)
+    made: Any = PROCESSOR_MAPPING[type(config)]
+    images: Any = AutoImageProcessor
 
     class NoFilms(BaseVideoProcessor):
         """Stands where a processor of films is expected; it is never asked."""
@@ -246,12 +245,14 @@ def _without_films(source: str, config: PreTrainedConfig, revision: str | None) 
 
     settings, rest = made.get_processor_dict(source, revision=revision or "main")
     parts: dict[str, Any] = {
-        "image_processor": lambda: AutoImageProcessor.from_pretrained(source, revision=revision or "main"),
+        "image_processor": lambda: images.from_pretrained(source, revision=revision or "main"),
         "tokenizer": lambda: AutoTokenizer.from_pretrained(source, revision=revision or "main"),
         "video_processor": NoFilms,
     }
     rest = {key: value for key, value in rest.items() if key != "revision"}
-    return WithoutFilms.from_args_and_dict([parts[part]() for part in made.get_attributes()], settings, **rest)
+    arguments = [parts[part]() for part in made.get_attributes()]
+    processor: ProcessorMixin = WithoutFilms.from_args_and_dict(arguments, settings, **rest)
+    return processor
 
 
 def _template(name: str, processor: ProcessorMixin) -> str:

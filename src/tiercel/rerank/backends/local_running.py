@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tiercel.rerank.backends.backend import Request
 from tiercel.rerank.backends.local_choices import Tokens
@@ -16,11 +16,17 @@ from tiercel.rerank.backends.local_prompts import Inputs, Prompting, extended, p
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import GenerationConfig
-    from transformers.utils import ModelOutput
 
     from tiercel.rerank.backends.local_sharing import Prefix
 
 Arguments = dict[str, Any]
+
+
+class Output(Protocol):
+    """What one pass of a model gives."""
+
+    logits: Tensor
+    past_key_values: Any
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,11 @@ class Running:
         logits = torch.stack(made.logits, 1).float().cpu() if with_logits else torch.empty(0)
         return [self._ended(tokens) for tokens in made.sequences[:, start:].tolist()], logits
 
-    def forward(self, arguments: Arguments) -> ModelOutput:
+    def forward(self, arguments: Arguments) -> Output:
         """One pass of the model, of which only the last position's logits are made where it can be told so."""
         last = {"logits_to_keep": 1} if self._accepts("logits_to_keep") else {}
-        return self.loaded.model(**self.moved(arguments), **last)
+        output: Output = self.loaded.model(**self.moved(arguments), **last)
+        return output
 
     def moved(self, arguments: Arguments) -> Arguments:
         """Arguments where the model is, pictures in its precision."""
@@ -155,7 +162,8 @@ class Running:
         from transformers import GenerationConfig
 
         # What is left out is taken from the model's own file, which may ask for sampling or punish repetition.
-        return GenerationConfig(
+        made: Any = GenerationConfig
+        greedy: GenerationConfig = made(
             do_sample=False,
             num_beams=1,
             temperature=1.0,
@@ -169,6 +177,7 @@ class Running:
             return_dict_in_generate=True,
             output_logits=with_logits,
         )
+        return greedy
 
 
 def counted(mask: Tensor) -> Tensor:
