@@ -85,6 +85,8 @@ def ask_all(
             found += judge.prefer_each(one, list(permutations(one.candidates, 2)))
         if "scores" in kinds:
             found += judge.score_each(one, one.candidates)
+        for name_of in (other for other in tournaments if other.startswith("ranking")):
+            found += tournament(name_of).run(judge, one).rankings
         cost = sum((answer.cost for answer in found), cost)
         answers, bad = answers + len(found), [answer for answer in found if answer.trouble]
         unreadable, example = unreadable + len(bad), example or (bad[0].trouble if bad else "")
