@@ -18,6 +18,7 @@ from tiercel.errors import TiercelError
 from tiercel.evaluation.protocol import ALL_QUERIES, QUERIES
 from tiercel.evaluation.reliability import ALL
 from tiercel.evaluation.report import METHOD_WORDS, cell, line
+from tiercel.evaluation.reranking.tables import arms_table, budgets_table, controls_table, kinds_table
 from tiercel.evaluation.results import Row, read_rows
 
 Rows = Mapping[str, Row]
@@ -315,9 +316,16 @@ TABLES: dict[str, Callable[[Rows], list[str]]] = {
     "metrics_speed": _metrics_speed,
     "together": _together,
     "pairs": _pairs,
+    "rerank": arms_table,
+    "rerank_controls": controls_table,
+    "rerank_kinds": kinds_table,
+    "rerank_budgets": budgets_table,
 }
 
-FILES = {"retrieval_short": "retrieval", "fusion_short": "fusion"}
+FILES = {
+    "retrieval_short": "retrieval", "fusion_short": "fusion", "rerank_controls": "rerank", "rerank_kinds": "rerank",
+    "rerank_budgets": "rerank",
+}  # fmt: skip
 """Tables that are another view of the rows of another."""
 
 

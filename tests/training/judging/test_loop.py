@@ -19,8 +19,8 @@ from tiercel.rerank.views import SMALL_VIEW
 from tiercel.rerank.vision import VisionLanguageJudge
 from tiercel.training.judging.lessons import Example, Lessons, Step, Wording
 from tiercel.training.judging.lessons import _Asked as Asked
-from tiercel.training.judging.loop import Teacher, prepare_lessons, save_judge, train_judge
 from tiercel.training.judging.looks import RIGHT_M, WRONG_M, CityLooks
+from tiercel.training.judging.loop import Teacher, prepare_lessons, save_judge, train_judge
 from tiercel.training.judging.recipe import JudgeRecipe, LessonCities
 
 CITIES = LessonCities(
@@ -146,7 +146,8 @@ def test_it_learns_what_an_answer_is_while_the_tower_stays_as_it_is() -> None:
     parameters = [value for value in model.parameters() if value.requires_grad]
     optimizer, losses = torch.optim.AdamW(parameters, lr=1e-2), []
     for number in range(25):
-        losses.append(teacher.learn(lessons.step(number))["verdict_loss"])
+        found = teacher.learn(lessons.step(number))
+        losses += [found[name] for name in ("verdict_loss",) if name in found]
         if number == 0:
             connector = model.model.multi_modal_projector
             assert all(float(layer.weight.grad.abs().sum()) > 0 for layer in (connector.product, connector.photo))

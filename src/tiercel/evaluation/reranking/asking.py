@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
@@ -37,6 +38,7 @@ class Asked:
         answers: How many.
         unreadable: How many of them are unreadable.
         example: Why the first of these is.
+        steps: Of training that made its model, where that is ours to know.
     """
 
     judge: Judge
@@ -44,6 +46,7 @@ class Asked:
     answers: int
     unreadable: int
     example: str
+    steps: float | None = None
 
     @property
     def unreadable_share(self) -> float:
@@ -76,7 +79,8 @@ def ask_all(
     report: Report, name: str,
 ) -> Asked:  # fmt: skip
     """Asks a judge about all candidates, and all pairs in both orders, as far as the tournaments may want it."""
-    judge = Remembered(open_judge(**choice_settings(choice, arm, work, report), cache=home / "answers"))
+    settings = choice_settings(choice, arm, work, report)
+    judge = Remembered(open_judge(**settings, cache=home / "answers"))
     kinds = {one.split("-")[0] for one in tournaments}
     cost, answers, unreadable, example = Cost(), 0, 0, ""
     for number, one in enumerate(lists, 1):
@@ -92,7 +96,20 @@ def ask_all(
         unreadable, example = unreadable + len(bad), example or (bad[0].trouble if bad else "")
         if number % 100 == 0:
             report(f"{name}: {number} of {len(lists)} photos, {cost.computed:,} of {cost.calls:,} answers computed")
-    return Asked(judge, cost, answers, unreadable, example)
+    return Asked(
+        judge, cost, answers, unreadable, example, _steps(settings["model"]) if choice.kind == "model" else None
+    )
+
+
+def _steps(model: str) -> float | None:
+    """Steps of training that a model's card tells of."""
+    from tiercel.rerank.opening import SMALL, is_small, small_folder
+
+    if not is_small(model):
+        return None
+    card = (small_folder() if model == SMALL else Path(model)) / "README.md"
+    found = re.search(r"^steps: (\d+)$", card.read_text(encoding="utf-8"), re.MULTILINE) if card.is_file() else None
+    return float(found[1]) if found else None
 
 
 def choice_settings(choice: JudgeChoice, arm: str, work: Path, report: Report) -> dict[str, Any]:

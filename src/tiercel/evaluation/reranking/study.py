@@ -8,6 +8,7 @@ that a study that was stopped goes on, and a finished one asks no model again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +92,7 @@ class Study(_Settings):
     Attributes:
         protocol: ``rerank``.
         results: File of rows to write.
-        page: Page whose tables are rendered afterwards; none if left out.
+        page: Page whose tables are rendered afterwards, with the figure beside it in ``pictures``; none if left out.
         lists: What is judged.
         validation: What the tournaments' models are fitted on; none if left out, and the models are as they come.
         counts: How many candidates of each list.
@@ -159,17 +160,31 @@ def measure_study(study: Study, path: Path, work: Path = Path("runs"), report: R
             some, validation = cut(lists, max(counts)), cut(fitted_on, max(counts))
             asked = ask_all(choice, arm, tournaments, some, home, work, report, name)
             fit = _fitted(choice, arm, tournaments, validation, home, work, report, name)
-            rows += tournament_rows(name, tournaments, some, counts, most, asked, fit, dict(study.adaptive), make)
+            new = tournament_rows(name, tournaments, some, counts, most, asked, fit, dict(study.adaptive), make)
+            rows += [replace(row, extra={**row.extra, "steps": asked.steps}) for row in new]
             write_rows(study.results, rows)
             report(f"{name}: {asked.line()}")
             if asked.unreadable_share > study.failed_share:
                 failing.append(f"{name} ({asked.unreadable_share:.0%}: {asked.example})")
+    if study.page is not None and study.page.is_file():
+        _render(study.page, study.results, rows)
     if failing:
         raise TiercelError(
             f"{path}: more than {study.failed_share:.0%} of the answers are unreadable of {', '.join(failing)}; the "
             f"rows are in {study.results}."
         )
     return rows
+
+
+def _render(page: Path, results: Path, rows: Sequence[Row]) -> None:
+    """The page's tables and its figure."""
+    from tiercel.evaluation.pages import fill
+    from tiercel.evaluation.reranking.tables import draw_study
+
+    pictures = page.parent / "pictures"
+    pictures.mkdir(exist_ok=True)
+    draw_study({row.name: row for row in rows}).save(pictures / "rerank.png")
+    fill(page, results.parent)
 
 
 def _fitted(
