@@ -211,7 +211,8 @@ def divided_anew(posterior: Posterior, leaves: NDArray[np.int64], probability: f
         # Never less than the second, or the order would be lost.
         first = min(max(probability, 1.0 / len(leaves)), 1.0 - 1e-6)
         rest = shares[1:].sum()
-        others = shares[1:] * (1.0 - first) / rest if rest > 0 else shares[1:]
+        even = np.full(len(leaves) - 1, 1.0 / max(1, len(leaves) - 1))
+        others = (1.0 - first) * (shares[1:] / rest if rest > 0 else even)
         shares = np.concatenate([[first], np.minimum(others, first)])
         shares /= shares.sum()
     for place, (leaf, mass) in enumerate(zip(leaves, masses, strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 
-TEMPERATURES = (0.5, 1.0, 2.0, 4.0)
-WEIGHTS = (0.0, 0.25, 0.5, 1.0)
+TEMPERATURES = (0.7, 1.0, 2.0)
+PRIOR_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
+ANSWER_WEIGHTS = (1.0, 3.0, 10.0)
 SCORE_WEIGHTS = (0.0, 3.0, 6.0, 12.0, 25.0)
 """What is tried: how far to believe a judge, and the first stage beside it, in log-odds, or in points of 0 to 100."""
 NO_PAIRS = ("scores", "ranking")
@@ -66,12 +67,14 @@ class Fit:
     """What tournaments assume of a judge.
 
     Attributes:
-        pairs: Settings of `tiercel.rerank.tournaments.BradleyTerry`.
+        pairs: Settings of `tiercel.rerank.tournaments.BradleyTerry`, for all pairs.
+        adaptive: The same for the adaptive tournament.
         scores: Settings of `tiercel.rerank.tournaments.ByScore`.
     """
 
-    pairs: dict[str, Any] | None = None
-    scores: dict[str, Any] | None = None
+    pairs: dict[str, Any] = field(default_factory=dict)
+    adaptive: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
 
 
 def ask_all(
@@ -131,17 +134,29 @@ def choice_settings(choice: JudgeChoice, arm: str, work: Path, report: Report) -
 def fit_model(asked: Asked, tournaments: Sequence[str], lists: Sequence[CandidateList]) -> Fit:
     """The settings with which most validation lists have a right candidate first; of several, the first tried."""
     kinds = {one.split("-")[0] for one in tournaments}
-    pairs = scores = None
-    if kinds - set(NO_PAIRS):
+    pairs: dict[str, Any] = {}
+    adaptive: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
+    if "adaptive" in kinds or any(one.endswith("bradley_terry") for one in tournaments):
+        grid = product(TEMPERATURES, PRIOR_WEIGHTS, ANSWER_WEIGHTS)
         tried = [
-            {"temperature": t, "prior_weight": w, "prior_scale": "log_probability"}
-            for t, w in product(TEMPERATURES, WEIGHTS)
+            {"temperature": t, "prior_weight": p, "answer_weight": a, "prior_scale": prior_scale(lists)}
+            for t, p, a in grid
         ]
         pairs = max(tried, key=lambda one: top1(asked.judge, "all_pairs-both-bradley_terry", one, lists))
+    if "adaptive" in kinds:
+        tried = [{**pairs, "answer_weight": weight} for weight in ANSWER_WEIGHTS]
+        adaptive = max(tried, key=lambda one: top1(asked.judge, "adaptive", one, lists))
     if "scores" in kinds:
         tried = [{"prior_weight": weight} for weight in SCORE_WEIGHTS]
         scores = max(tried, key=lambda one: top1(asked.judge, "scores", one, lists))
-    return Fit(pairs, scores)
+    return Fit(pairs, adaptive, scores)
+
+
+def prior_scale(lists: Sequence[CandidateList]) -> str:
+    """How the first stage's scores are to be taken: on a map they are log-probabilities."""
+    on_map = all(isinstance(one.cell, tuple) for each in lists for one in each.candidates)
+    return "log_probability" if on_map else "standard"
 
 
 def top1(judge: Judge, name: str, settings: dict[str, Any], lists: Sequence[CandidateList]) -> float:

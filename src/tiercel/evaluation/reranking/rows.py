@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tiercel.candidates import CandidateList
 from tiercel.evaluation.metrics import Measured, share
-from tiercel.evaluation.reranking.asking import NO_PAIRS, Asked, Fit
+from tiercel.evaluation.reranking.asking import Asked, Fit
 from tiercel.evaluation.results import Row, machine
 from tiercel.evaluation.significance import mcnemar
 from tiercel.rerank.tournaments import Outcome, tournament
@@ -95,13 +95,10 @@ def _settings(name: str, fit: Fit, adaptive: dict[str, Any]) -> dict[str, Any]:
     """What a tournament is told about the judge."""
     kind = name.split("-")[0]
     if kind == "scores":
-        return dict(fit.scores or {})
-    if kind in NO_PAIRS:
-        return {}
-    model = dict(fit.pairs or {})
+        return fit.scores
     if kind == "adaptive":
-        return {**model, **adaptive}
-    return model if name.endswith("bradley_terry") else {}
+        return {**fit.adaptive, **adaptive}
+    return fit.pairs if name.endswith("bradley_terry") else {}
 
 
 def _says_where(right: NDArray[np.bool_], outcomes: Sequence[Outcome]) -> float | None:

@@ -40,8 +40,8 @@ BEST_PAIRS, POINTS = "all_pairs-both-bradley_terry", "scores"
 
 def arms_table(rows: Rows) -> list[str]:
     """Every arm by every tournament, all photos together, the longest lists."""
-    heads = ("judge", "decided by", "Top-1, %", "p against the first stage", "gained / lost", "calls", "tokens")
-    heads = (*heads, "alike in both orders, %", "unreadable, %")
+    heads = ["judge", "decided by", "Top-1, %", "p against the first stage", "gained / lost", "calls", "tokens"]
+    heads += ["alike in both orders, %", "unreadable, %"]
     lines = [line(heads), line(["---", "---"] + ["---:"] * (len(heads) - 2))]
     lines.append(line(["the first stage", "", cell(rows.get("top1/first_stage")), "", "", "0", "0", "", ""]))
     for arm, words in ARMS.items():

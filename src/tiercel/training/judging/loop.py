@@ -324,11 +324,11 @@ class Teacher:
 
 def save_judge(model: JudgeForConditionalGeneration, tokenizer: Any, folder: Path, card: str) -> None:  # noqa: ANN401
     """Writes a model as transformers reads it, its weights in fp16 with their hash beside them."""
-    from transformers import CLIPImageProcessor, LlavaProcessor
+    from transformers import CLIPImageProcessorPil, LlavaProcessor
 
     vision: Any = model.config.vision_config
     side = int(vision.image_size)
-    pictures = CLIPImageProcessor(
+    pictures = CLIPImageProcessorPil(  # the one that needs no torchvision
         size={"height": side, "width": side},
         do_center_crop=False,
         crop_size={"height": side, "width": side},
