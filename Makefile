@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export NUMBA_CACHE_DIR := $(CURDIR)/.numba
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test nightly lint bench reproduce pictures calibrate results zooming retrieval pairs clean
+.PHONY: demo test nightly lint bench reproduce reproduce-judge pictures calibrate results zooming retrieval reranking pairs clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -29,6 +29,10 @@ lint: $(INSTALLED)
 # Trains the bundled model anew, by its recipe and seed.
 reproduce: $(INSTALLED)
 	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 $(BIN)/tiercel train recipes/compact.yaml -o runs/compact --resume
+
+# Trains the small vision-language judge anew; after `reproduce`, as it looks with the bundled model's geometric match.
+reproduce-judge: $(INSTALLED)
+	OMP_NUM_THREADS=$(JOBS) $(BIN)/tiercel train recipes/judge.yaml -o runs/judge/small --resume
 
 # Fits the bundled model's calibration numbers on validation cities: after training, before `results`.
 calibrate: $(INSTALLED)
@@ -55,6 +59,10 @@ retrieval: $(INSTALLED)
 	$(MAKE) pairs
 	$(BIN)/python -m tiercel.evaluation.pages docs/retrieval.md results
 	$(BIN)/python -m tiercel.evaluation.figures results docs/pictures
+
+# Measures what a second look is worth, every judge by every tournament, and renders the page: an hour or two.
+reranking: $(INSTALLED)
+	$(BIN)/tiercel evaluate recipes/rerank-sim.yaml
 
 # Measures that dual encoder on miniatures of the published data sets of pairs, and renders nothing.
 PAIRS := $(BIN)/tiercel evaluate --model runs/retrieval-arms/both --data runs/miniatures

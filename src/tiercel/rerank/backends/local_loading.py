@@ -66,7 +66,9 @@ def load(
     """
     import torch
 
-    _register_own()
+    from tiercel.models import judge
+
+    judge.register()
     folder = Path(name).expanduser()
     if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1):
         raise TiercelError(
@@ -82,12 +84,6 @@ def load(
     model = _model(name, source, found, commit or revision, _weights(precision, quantisation))
     told = _fingerprint(folder) if folder.is_dir() else commit or revision or "unknown"
     return Loaded(model, processor, template, found, told)
-
-
-def _register_own() -> None:
-    """Makes this package's own model known to transformers."""
-    if importlib.util.find_spec("tiercel.models.judge") is not None:
-        importlib.import_module("tiercel.models.judge").register()
 
 
 def _device(name: str) -> str:
@@ -154,8 +150,11 @@ def _model(
     name: str, source: str, device: torch.device, revision: str | None, weights: dict[str, Any]
 ) -> PreTrainedModel:
     from transformers import AutoModelForImageTextToText
+    from transformers.utils import logging
 
     auto: Any = AutoModelForImageTextToText
+    # Its bars would stand between what is told on standard error.
+    logging.disable_progress_bar()
     # A quantised model cannot be moved afterwards.
     place = {"device_map": {"": str(device)}} if "quantization_config" in weights else {}
     try:
