@@ -17,7 +17,6 @@ from tests.rerank.pictures import a_list
 from tiercel.candidates import CandidateFile, read_candidates, write_candidates, write_paper
 from tiercel.rerank import reading
 
-
 place = test_whole_path.place  # a fixture
 
 

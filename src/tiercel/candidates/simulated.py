@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tiercel.candidates.crops import Crops
 from tiercel.candidates.files import CandidateFile
-from tiercel.candidates.on_map import Plan, retrieve_into
+from tiercel.candidates.on_map import Method, Plan, retrieve_into
 from tiercel.candidates.truth import ExifTruth
 from tiercel.datasets.simulated import MAP_FILE, simulate
 
@@ -33,6 +33,7 @@ class CityPlan:
         queries: Kinds of photos, such as ``panorama`` or ``photo_90``; with ``_north`` behind it where the first stage
             may use their headings.
         count: Candidates for each photo.
+        method: What ranks them, as in `Plan`.
         crop_m: Side of the ground that a crop shows, metres.
         crop_pixels: Side of a crop.
     """
@@ -41,6 +42,7 @@ class CityPlan:
     photos: int = 100
     queries: tuple[str, ...] = ("panorama_north", "panorama", "photo_90_north", "photo_90")
     count: int = 10
+    method: Method = "first"
     crop_m: float = 156.25
     crop_pixels: int = 320
 
@@ -81,8 +83,9 @@ def city_candidates(
         crops = Crops(folder / f"crops-{plan.crop_m:g}m-{plan.crop_pixels}", locator, plan.crop_m, plan.crop_pixels)
         for query in plan.queries:
             photos = [sample.file for sample in samples if sample.kind == query.removesuffix("_north")]
-            asked = Plan(plan.count, headings=query.endswith("_north"))
-            target = folder / f"candidates-{model.fingerprint}" / f"{query}-{plan.count}-{plan.crop_m:g}m.jsonl"
+            asked = Plan(plan.count, plan.method, headings=query.endswith("_north"))
+            name = query if plan.method == "first" else f"{plan.method}-{query}"
+            target = folder / f"candidates-{model.fingerprint}" / f"{name}-{plan.count}-{plan.crop_m:g}m.jsonl"
             found[query] = retrieve_into(target, locator, photos, asked, crops=crops, truth=ExifTruth())
             report(f"city {seed}, {query}: {_line(found[query])}")
     return found

@@ -66,6 +66,8 @@ def rerank(
         raise TiercelError(f"{out} is the file that is read: give another name, so that the first order is kept.")
     content = read_candidates(candidates, partial=True)
     asked, held = Choice(arm, judge, url, tournament, prompts, cache, sent, settings).opened()
+    if asked.note:
+        say(asked.note[0].upper() + asked.note[1:] + ".")
     tally, lists = Tally(), []
     with stoppable(), progress("Comparing") as report:
         for one, outcome in rerank_lists(content.lists, asked, held, top):

@@ -104,6 +104,11 @@ class Judge:
 
     name = "judge"
 
+    @property
+    def note(self) -> str:
+        """What a user should know before it is asked, in a sentence; empty for nothing."""
+        return ""
+
     def prefer_each(self, query: CandidateList, pairs: Sequence[Pair]) -> list[Preference]:
         """How likely is the first of each pair the better match?
 

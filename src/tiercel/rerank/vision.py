@@ -68,6 +68,12 @@ class VisionLanguageJudge(Judge):
         self.name = f"{backend.name} {prompt.label}"
         self._no_log_probabilities = False
 
+    @property
+    def note(self) -> str:
+        """What lies in the cache and is not used."""
+        cache = getattr(self.backend, "cache", None)
+        return str(cache.note(self.prompt.label)) if cache is not None else ""
+
     def prefer_each(self, query: CandidateList, pairs: Sequence[Pair]) -> list[Preference]:
         """The share of the first choice."""
         self._must_be("pair")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,15 @@ def test_files_that_are_no_caches_are_refused(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TiercelError, match=f"{tmp_path / 'file'}.*another folder"):
         AnswerCache(tmp_path / "file", {})
+
+
+def test_answers_to_another_version_of_a_prompt_are_named_and_never_used(tmp_path: Path) -> None:
+    echo = Echo()
+    cached = CachedBackend(echo, tmp_path)
+    old = replace(question("Which?"), prompt="pairwise v1")
+    cached.answer([old, replace(question("Is it?"), prompt="yes_no v1")])
+    assert cached.cache.note("pairwise v1") == ""
+    told = cached.cache.note("pairwise v2")
+    assert told == f"1 to another version of the prompt than pairwise v2 are kept in {tmp_path}, none used"
+    cached.answer([replace(old, prompt="pairwise v2")])
+    assert echo.asked == ["Which?", "Is it?", "Which?"]

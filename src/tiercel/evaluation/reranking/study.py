@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tiercel.candidates import CandidateList, read_candidates
+from tiercel.candidates.on_map import Method
 from tiercel.errors import TiercelError
 from tiercel.evaluation.reranking.asking import Asked, Fit, ask_all, fit_model
 from tiercel.evaluation.reranking.rows import RowMaker, baseline_rows, cut, tournament_rows
@@ -36,6 +37,7 @@ class Lists(_Settings):
         photos: Photos of each kind in each.
         queries: As in `tiercel.candidates.simulated.CityPlan`.
         model: The first stage.
+        method: Which of its answers ranks the candidates, as in `tiercel.candidates.Plan`.
         files: Files of candidates instead, with truth.
         most: Lists that are taken of each file, evenly spaced; 0 for all.
     """
@@ -44,6 +46,7 @@ class Lists(_Settings):
     photos: int = 50
     queries: tuple[str, ...] = ("panorama_north", "panorama", "photo_90_north", "photo_90")
     model: str = "bundled"
+    method: Method = "first"
     files: tuple[Path, ...] = ()
     most: int = 0
 
@@ -138,7 +141,7 @@ def measure_study(study: Study, path: Path, work: Path = Path("runs"), report: R
     Args:
         study: What is measured.
         path: Its file, as it is told in the rows.
-        work: Cities, candidates, models and answers are kept in a folder of the file's name in it.
+        work: Cities and models are kept in folders in it, and answers in one of the file's name.
         report: Told a line now and then.
 
     Returns:
@@ -149,8 +152,8 @@ def measure_study(study: Study, path: Path, work: Path = Path("runs"), report: R
             measured is written all the same.
     """
     home, most = work / path.stem, max(study.counts)
-    lists = gather(study.lists, most, home, report)
-    fitted_on = gather(study.validation, most, home, report) if study.validation else []
+    lists = gather(study.lists, most, work, report)
+    fitted_on = gather(study.validation, most, work, report) if study.validation else []
     make = RowMaker(study.lists.seeds, f"tiercel evaluate {path}")
     rows = list(baseline_rows(lists, study.counts, make))
     failing = []
@@ -209,18 +212,18 @@ def arm_name(choice: JudgeChoice, arm: str) -> str:
     return asked if choice.name == "small" else f"{asked}@{choice.name}"
 
 
-def gather(lists: Lists, most: int, home: Path, report: Report) -> list[CandidateList]:
-    """The candidate lists that a study is of, at most so many candidates in each."""
+def gather(lists: Lists, most: int, work: Path, report: Report) -> list[CandidateList]:
+    """The candidate lists that a study is of, at most so many candidates in each; cities are kept in a folder."""
     found: list[CandidateList] = []
     if lists.seeds:
         from tiercel.candidates.simulated import CityPlan, city_candidates
         from tiercel.models import load_model
 
-        plan = CityPlan(photos=lists.photos, queries=lists.queries, count=most)
+        plan = CityPlan(photos=lists.photos, queries=lists.queries, count=most, method=lists.method)
         model = load_model(lists.model)
         ranks = model.with_heads([head for head in ("retrieval", "zoom") if head in model.config.heads])
         for seed in lists.seeds:
-            folder = home / "cities" / f"city-{seed}-{plan.size:g}m-{plan.photos}"
+            folder = work / "rerank-cities" / f"city-{seed}-{plan.size:g}m-{plan.photos}"
             found += [one for file in city_candidates(folder, seed, plan, ranks, report).values() for one in file.lists]
         return found
     for file in lists.files:

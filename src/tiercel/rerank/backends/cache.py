@@ -38,7 +38,7 @@ _TABLES = (
     """CREATE TABLE prompts (
         id INTEGER PRIMARY KEY,
         hash TEXT NOT NULL UNIQUE,  -- SHA-256 of the next column
-        prompt TEXT NOT NULL        -- JSON: the turns, pictures numbered, the choices, and the tokens allowed
+        prompt TEXT NOT NULL        -- JSON: its name and version, the turns, pictures numbered, choices, tokens allowed
     )""",
     """CREATE TABLE answers (
         settings INTEGER NOT NULL REFERENCES settings,
@@ -158,10 +158,31 @@ class AnswerCache:
         kept = [Kept(json.loads(settings), digest, count) for settings, digest, count in rows]
         return sorted(kept, key=lambda one: (one.hash != self.hash, -one.answers))
 
-    def note(self) -> str:
-        """For people: how many answers of other settings lie here unused; empty if there are none."""
-        others = sum(one.answers for one in self.contents() if one.hash != self.hash)
-        return f"{others:,} answers of other settings are kept in {self.folder}, none used" if others else ""
+    def note(self, prompt: str = "") -> str:
+        """For people: how many answers of other settings, or to another version of a prompt, lie here unused.
+
+        Args:
+            prompt: As `Request.prompt`: the name and version that is asked now; without, versions are not looked at.
+
+        Returns:
+            A sentence; empty if there are none.
+        """
+        settings = sum(one.answers for one in self.contents() if one.hash != self.hash)
+        versions = sum(count for label, count in self._labels() if label != prompt and _name(label) == _name(prompt))
+        told = [f"{settings:,} answers of other settings"] if settings else []
+        told += [f"{versions:,} to another version of the prompt than {prompt}"] if versions and prompt else []
+        return f"{' and '.join(told)} are kept in {self.folder}, none used" if told else ""
+
+    def _labels(self) -> list[tuple[str, int]]:
+        """Names and versions of prompts, and how many answers of this setting there are to each."""
+        with self._using():
+            rows = self._file.execute(
+                "SELECT prompt_label, count(*) FROM (SELECT json_extract(prompts.prompt, '$.prompt') AS prompt_label"
+                " FROM answers JOIN prompts ON answers.prompt = prompts.id WHERE answers.settings = ?)"
+                " GROUP BY prompt_label",
+                [self._id],
+            ).fetchall()
+        return [(str(label or ""), int(count)) for label, count in rows]
 
     def _prepare(self) -> None:
         """Makes the tables in a new file, and refuses a file that is not ours."""
@@ -281,6 +302,11 @@ class CachedBackend(Backend):
             yield from zip(group, self.backend.answer(group), strict=True)
 
 
+def _name(prompt: str) -> str:
+    """Of a prompt, without its version."""
+    return prompt.rpartition(" ")[0]
+
+
 def _hash(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -292,7 +318,9 @@ def _prompt(request: Request) -> str:
         [turn.role, [part if isinstance(part, str) else {"picture": next(numbers)} for part in turn.parts]]
         for turn in request.turns
     ]
-    return canonical({"turns": turns, "choices": request.choices, "max_tokens": request.max_tokens})
+    return canonical(
+        {"prompt": request.prompt, "turns": turns, "choices": request.choices, "max_tokens": request.max_tokens}
+    )
 
 
 def _answer(row: Sequence[Any]) -> Answer:
