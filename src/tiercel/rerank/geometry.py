@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiercel.candidates.lists import Candidate, CandidateList
 from tiercel.errors import TiercelError
@@ -93,13 +94,16 @@ class MatchJudge(Judge):
 
     def _placed(self, crop: Path | None, crop_m: float | None) -> Tensor:
         picture = SMALL_VIEW.of_candidate(CandidateList(Path("photo")), Candidate(crop=crop, crop_m=crop_m))
-        return self.tower.places(_as_tensor(picture.pixels)[None])[0]
+        return self.tower.places(picture_tensor(picture.pixels)[None])[0]
 
     def _glimpsed(self, query: CandidateList) -> Glimpse:
-        return self.tower.glimpse(_as_tensor(SMALL_VIEW.of_photo(query).pixels))
+        return self.tower.glimpse(picture_tensor(SMALL_VIEW.of_photo(query).pixels))
 
 
-def _as_tensor(pixels: np.ndarray) -> Tensor:
+def picture_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """A picture (H, W, 3) as the small model's processor makes it: (3, H, W) in -1..1."""
     import torch
 
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1.0
+    from tiercel.models.blocks import image_to_tensor
+
+    return image_to_tensor(torch.from_numpy(pixels.copy())[None])[0]

@@ -24,7 +24,7 @@ from tiercel.candidates.lists import CandidateList
 from tiercel.datasets.simulated import FRAME, corner
 from tiercel.models.judge import JudgeVisionModel, Looks
 from tiercel.photos import Photo
-from tiercel.rerank.backends.backend import Picture
+from tiercel.rerank.geometry import picture_tensor
 from tiercel.rerank.views import SMALL_VIEW
 from tiercel.training.judging.words import four_sides
 
@@ -143,10 +143,10 @@ def _look_at_all(
     rows: dict[str, list[NDArray[np.generic]]] = {}
     photos, places = [], []
     for one in lists:
-        glimpse = tower.glimpse(as_tensor(SMALL_VIEW.of_photo(one)))
+        glimpse = tower.glimpse(picture_tensor(SMALL_VIEW.of_photo(one).pixels))
         new = [it for it in one.candidates if it.crop not in seen]
         if new:
-            stack = torch.stack([as_tensor(SMALL_VIEW.of_candidate(one, it)) for it in new])
+            stack = torch.stack([picture_tensor(SMALL_VIEW.of_candidate(one, it).pixels) for it in new])
             seen.update(zip([it.crop for it in new if it.crop], tower.places(stack), strict=True))
         looks = tower.look(glimpse, torch.stack([seen[it.crop] for it in one.candidates if it.crop]))
         row = {
@@ -163,11 +163,6 @@ def _look_at_all(
         photos.append({**photo, "crop_m": one.candidates[0].crop_m, "sides": sides})
         places.append(of_places)
     return {name: np.stack(arrays) for name, arrays in rows.items()}, {"photos": photos, "places": places}
-
-
-def as_tensor(picture: Picture) -> Tensor:
-    """A picture as the model's processor makes it: (3, H, W) in -1..1."""
-    return torch.from_numpy(picture.pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1.0
 
 
 def _filled(arrays: Sequence[NDArray[Any]], count: int) -> NDArray[Any]:
