@@ -92,7 +92,7 @@ class Tally:
         if self.consistency is not None:
             told.append(f"{self.consistency:.0%} of pairs answered alike in both orders")
         if self.constant:
-            told.append(f"the judge named the {self.constant} every time: its answers say nothing about the candidates")
+            told.append(f"the judge named what was shown {self.constant} every time, whatever it was")
         if self.known:
             told.append(
                 f"right first: {self.before / self.known:.1%} before, {self.after / self.known:.1%} after, of "

@@ -105,7 +105,9 @@ def _local(model: str, settings: Mapping[str, Any]) -> Backend:
     from tiercel.rerank.backends.local import LocalBackend
 
     chosen = {"precision": "fp32", "batch": 64, **settings} if is_small(model) else dict(settings)
-    return _made(LocalBackend, str(small_folder()) if model == SMALL else model, chosen)
+    made = _made(LocalBackend, str(small_folder()) if model == SMALL else model, chosen)
+    made.name = model  # rather than the folder where the small one lies
+    return made
 
 
 def _server(model: str, url: str, settings: Mapping[str, Any]) -> Backend:

@@ -106,7 +106,7 @@ class SecondLook:
         words += f", {self.outcome.unreadable:,} unreadable" if self.outcome.unreadable else ""
         words += f", {steady:.0%} alike in both orders" if steady is not None else ""
         constant = self.outcome.constant
-        return words + (f"; it named the {constant} every time, which says nothing" if constant else "")
+        return words + (f"; it named what was shown {constant} every time" if constant else "")
 
     def to_png(self, path: Path, photo: Photo) -> None:
         """Writes the comparison as a picture: the photo, and the candidates beside one another in their new order.
@@ -120,13 +120,16 @@ class SecondLook:
             draw_comparison(self, photo).save(part, "PNG")
 
     def reason_for(self, place: int) -> str:
-        """What the judge said about a candidate when it was compared with the winner, or alone; empty if nothing."""
+        """What the judge said about a candidate when it was compared with the winner, or alone; empty if nothing.
+
+        Of two, it is said which place of the reason the candidate is.
+        """
         winner = self.outcome.order[0]
         if self.outcome.scores:
             return self.outcome.scores[place].reason
         pairs = [one for one in self.outcome.asked if place in one[:2] and one.answer.reason]
         best = next((one for one in pairs if winner in one[:2]), pairs[0] if pairs else None)
-        return best.answer.reason if best else ""
+        return f"As place {1 if best.first == place else 2}: {best.answer.reason}" if best else ""
 
     def words_for(self, place: int) -> str:
         """How a candidate fared, in a few words."""
