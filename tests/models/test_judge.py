@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.rerank import small_judge
-from tiercel.models import load_model
+from tiercel.models import judge, load_model
 from tiercel.models.judge import (
     SECTORS,
     TOKENS,
@@ -147,3 +147,14 @@ def test_transformers_loads_it_by_its_folder(tmp_path: Path) -> None:
     inputs = processor(text="See <image>.", images=[picture], return_tensors="pt")
     assert int((inputs["input_ids"] == model.config.image_token_index).sum()) == TOKENS
     assert float(inputs["pixel_values"].max()) == -1.0
+
+
+def test_pictures_of_one_question_are_there_however_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_judge.make(Wording())
+    photo, places = as_picture(a_photo(90.0), None), torch.rand(4, 3, 320, 320) * 2 - 1
+    with torch.inference_mode():
+        wanted = model.model.get_image_features(torch.cat([photo[None], places])).pooler_output
+        monkeypatch.setattr(judge, "REMEMBERED", 2)
+        for some in ([0, 1], [2, 3, 0], [0, 1, 2, 3]):
+            found = model.model.get_image_features(torch.cat([photo[None], places[some]])).pooler_output
+            assert all(torch.equal(one, wanted[1 + place]) for one, place in zip(found[1:], some, strict=True))

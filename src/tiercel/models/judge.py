@@ -287,8 +287,9 @@ class _Memory(OrderedDict[Any, Any]):
     """What was computed last, by key."""
 
     def keep(self, key: Any, value: Any) -> None:  # noqa: ANN401
-        """Adds an entry, and drops the oldest beyond `REMEMBERED`."""
+        """Adds an entry, or makes it the newest, and drops the oldest beyond `REMEMBERED`."""
         self[key] = value
+        self.move_to_end(key)
         while len(self) > REMEMBERED:
             self.popitem(last=False)
 
@@ -318,20 +319,20 @@ class JudgeModel(LlavaModel):
         pixels = pixel_values.float()
         keys = _keys(pixels)
         black = torch.stack([(pixels[:, :, edge] == -1).flatten(1).all(1) for edge in (0, -1)]).all(0).tolist()
-        self._look_at(pixels, keys, black)
+        seen = self._looked_at(pixels, keys, black)
         order: list[tuple[Tensor, Looks | None]] = []
         last: Glimpse | None = None
         last_key: Any = None
         for key, photo in zip(keys, black, strict=True):
             if photo:
-                last, last_key = self._seen[key], key
+                last, last_key = seen[key], key
                 order.append((last.polar, None))
             elif last is None:
                 raise ValueError("a place is shown before any photo: show the photo first, as a strip on black")
             else:
-                if (last_key, key) not in self._compared:
-                    self._compared.keep((last_key, key), tower.look(last, self._seen[key][None])[0])
-                order.append((last.polar, self._compared[last_key, key]))
+                look = self._compared.get((last_key, key)) or tower.look(last, seen[key][None])[0]
+                self._compared.keep((last_key, key), look)
+                order.append((last.polar, look))
         dtype = connector.photo.weight.dtype
         features = [
             connector.photos(polar[None].to(dtype))[0]
@@ -341,16 +342,18 @@ class JudgeModel(LlavaModel):
         ]
         return BaseModelOutputWithPooling(pooler_output=features)  # type: ignore[arg-type]  # as LLaVA's own is
 
-    def _look_at(self, pixels: Tensor, keys: list[Any], black: list[bool]) -> None:
-        """Runs the tower on pictures that it does not remember, each once."""
-        new = {key: index for index, key in enumerate(keys) if key not in self._seen}
+    def _looked_at(self, pixels: Tensor, keys: list[Any], black: list[bool]) -> dict[Any, Any]:
+        """What the tower sees in pictures, by key; it looks once at each that it does not remember."""
+        seen = {key: self._seen[key] for key in keys if key in self._seen}
+        new = {key: index for index, key in enumerate(keys) if key not in seen}
         places = [index for index in new.values() if not black[index]]
         for some in (places[first : first + 16] for first in range(0, len(places), 16)):
-            for index, features in zip(some, self.vision_tower.places(pixels[some]), strict=True):
-                self._seen.keep(keys[index], features)
-        for index in new.values():
-            if black[index]:
-                self._seen.keep(keys[index], self.vision_tower.glimpse(pixels[index]))
+            features = self.vision_tower.places(pixels[some])
+            seen.update({keys[index]: one for index, one in zip(some, features, strict=True)})
+        seen.update({keys[index]: self.vision_tower.glimpse(pixels[index]) for index in new.values() if black[index]})
+        for key, value in seen.items():
+            self._seen.keep(key, value)
+        return seen
 
 
 def _keys(pixels: Tensor) -> list[bytes]:
