@@ -13,7 +13,8 @@ from tiercel.candidates import CandidateFile, write_candidates
 from tiercel.errors import TiercelError
 from tiercel.evaluation.files import run_file
 from tiercel.evaluation.reranking import Study, measure_study, read_study
-from tiercel.evaluation.reranking.study import arm_name
+from tiercel.evaluation.reranking.asking import ask_all, fit_model, top1
+from tiercel.evaluation.reranking.study import Lists, arm_name, gather
 from tiercel.evaluation.reranking.tables import arms_table, budgets_table, controls_table, draw_study, kinds_table
 from tiercel.evaluation.results import Row, read_rows
 from tiercel.rerank.backends.local import LocalBackend
@@ -125,10 +126,16 @@ def replace_crops(home: Path) -> str:
 
 
 def test_what_tournaments_assume_is_fitted_on_validation_lists(home: Path) -> None:
-    content = settings(home, [{"name": "oracle", "kind": "oracle", "arms": {"control": ["adaptive", "scores"]}}])
-    content["validation"] = content["lists"]
-    rows = measured(home, content)
-    assert rows["top1/oracle/adaptive"].value == 100.0 and rows["top1/oracle/scores"].value == 100.0
+    oracle = read_study(home / "mine.yaml", settings(home, [{"name": "oracle", "kind": "oracle", "arms": {}}])).judges[
+        0
+    ]
+    lists = gather(Lists(files=(home / "candidates.jsonl",)), 4, home / "work", lambda _: None)
+    wanted = ("all_pairs-both-bradley_terry", "adaptive", "scores")
+    asked = ask_all(oracle, "control", wanted, lists, home / "work", home / "work", lambda _: None, "oracle")
+    fit = fit_model(asked, wanted, lists)
+    # One who knows is right whatever is assumed, so the first that is tried stands.
+    assert fit.pairs == {"temperature": 0.7, "prior_weight": 0.0, "answer_weight": 1.0, "prior_scale": "standard"}
+    assert fit.scores == {"prior_weight": 0.0} and top1(asked.judge, "adaptive", fit.adaptive, lists) == 1.0
 
 
 @pytest.mark.parametrize(

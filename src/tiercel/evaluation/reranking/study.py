@@ -20,6 +20,7 @@ from tiercel.errors import TiercelError
 from tiercel.evaluation.reranking.asking import Asked, Fit, ask_all, fit_model
 from tiercel.evaluation.reranking.rows import RowMaker, baseline_rows, cut, tournament_rows
 from tiercel.evaluation.results import Row, write_rows
+from tiercel.rerank.opening import CONTROLS
 from tiercel.training.splits import split_of
 
 Report = Callable[[str], None]
@@ -194,8 +195,8 @@ def _fitted(
     choice: JudgeChoice, arm: str, tournaments: Sequence[str], lists: Sequence[CandidateList], home: Path, work: Path,
     report: Report, name: str,
 ) -> Fit:  # fmt: skip
-    """What tournaments assume of a judge, by validation lists."""
-    if not lists:
+    """What tournaments assume of a judge, by validation lists; of a control nothing is learnt."""
+    if not lists or choice.kind in CONTROLS:
         return Fit()
     asked: Asked = ask_all(choice, arm, tournaments, lists, home, work, report, f"{name}, validation")
     return fit_model(asked, tournaments, lists)
