@@ -324,8 +324,8 @@ TABLES: dict[str, Callable[[Rows], list[str]]] = {
 }
 
 FILES = {
-    "retrieval_short": "retrieval", "fusion_short": "fusion", "rerank_controls": "rerank", "rerank_kinds": "rerank", "rerank_zoom": "rerank-zoom",
-    "rerank_budgets": "rerank",
+    "retrieval_short": "retrieval", "fusion_short": "fusion", "rerank_controls": "rerank", "rerank_kinds": "rerank",
+    "rerank_budgets": "rerank", "rerank_zoom": "rerank-zoom",
 }  # fmt: skip
 """Tables that are another view of the rows of another."""
 
