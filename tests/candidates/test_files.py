@@ -24,7 +24,14 @@ QUERY = {"query": "a.jpg", "candidates": [{"cell": [3, 1, 2], "score": -0.5}]}
 def content(folder: Path) -> CandidateFile:
     place = {"x": 500_123.456, "y": 5_200_001.5, "latitude": 46.95, "longitude": 15.001, "side_m": 31.25}
     cell = Candidate(
-        (3, 12, 40), -0.25, folder / "crops" / "3-12-40.jpg", 93.75, distance_m=12.5, correct=True, **place
+        (3, 12, 40),
+        -0.25,
+        folder / "crops" / "3-12-40.jpg",
+        93.75,
+        distance_m=12.5,
+        correct=True,
+        first_place=2,
+        **place,
     )
     tile = Candidate(17, -3.5, correct=False, semi_positive=True)
     known = CandidateList(

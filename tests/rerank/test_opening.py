@@ -61,7 +61,7 @@ def test_answers_are_kept_where_a_folder_is_given(tmp_path: Path) -> None:
 
 def test_judges_without_a_model() -> None:
     assert isinstance(open_judge(kind="oracle"), Oracle) and isinstance(open_judge(kind="match"), MatchJudge)
-    assert {open_judge(kind=kind).name for kind in CONTROLS} == set(CONTROLS)
+    assert [open_judge(kind=kind).name.removeprefix("first_") for kind in CONTROLS] == list(CONTROLS)
 
 
 @pytest.mark.parametrize(
