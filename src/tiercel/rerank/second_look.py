@@ -87,14 +87,18 @@ class SecondLook:
 
         console = console or Console()
         table = Table(box=None, padding=(0, 2), header_style="dim")
-        for name in ("second look", "before", "latitude", "longitude", "verdict", "reason"):
-            table.add_column(name, justify="left" if name in ("verdict", "reason") else "right")
-        for rank, place in enumerate(self.outcome.order, 1):
+        heads = ("second look", "before", "latitude", "longitude", "score" if self.outcome.scores else "preferred in")
+        for name in heads:
+            table.add_column(name, justify="right", no_wrap=True)
+        reasons = [self.reason_for(place) for place in self.outcome.order]
+        if any(reasons):
+            table.add_column("reason")
+        for rank, (place, reason) in enumerate(zip(self.outcome.order, reasons, strict=True), 1):
             one = self.candidates.candidates[place]
             where = (f"{one.latitude:.6f}", f"{one.longitude:.6f}")
-            table.add_row(
-                str(rank), str(place + 1), *where, self.words_for(place), escape(self.reason_for(place)),
-            )  # fmt: skip
+            fared = self.words_for(place).removeprefix("preferred in ").removesuffix(" comparisons")
+            fared = fared.removeprefix("score ").removesuffix(" of 100") if self.outcome.scores else fared
+            table.add_row(str(rank), str(place + 1), *where, fared, *([escape(reason)] if any(reasons) else []))
         console.print(table)
         console.print(f"  {escape(self.summary())}", highlight=False)
 
