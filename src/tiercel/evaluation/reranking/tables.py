@@ -39,16 +39,36 @@ BEST_PAIRS, POINTS = "all_pairs-both-bradley_terry", "scores"
 
 
 def arms_table(rows: Rows) -> list[str]:
-    """Every arm by every tournament, all photos together, the longest lists."""
+    """Every arm by every tournament, all photos together: the longest lists, and then shorter ones."""
     heads = ["judge", "decided by", "Top-1, %", "p against the first stage", "gained / lost", "calls", "tokens"]
     heads += ["alike in both orders, %", "unreadable, %"]
-    lines = [line(heads), line(["---", "---"] + ["---:"] * (len(heads) - 2))]
-    lines.append(line(["the first stage", "", cell(rows.get("top1/first_stage")), "", "", "0", "0", "", ""]))
-    for arm, words in ARMS.items():
-        for row in (row for name, row in rows.items() if name.startswith(f"top1/{arm}/") and name.count("/") == 2):
-            lines.append(line([words, f"`{row.name.split('/')[2]}`", *_cells(row)]))
-    lines.append(line(["the ceiling", "", cell(rows.get("top1/ceiling")), "", "", "", "", "", ""]))
-    return [*lines, "", _source(rows)]
+    lines: list[str] = []
+    for count in (0, *_shorter(rows)):
+        end = f"/top{count}/all" if count else ""
+        lines += [f"The first {count} candidates", ""] if count else []
+        lines += [line(heads), line(["---", "---"] + ["---:"] * (len(heads) - 2))]
+        lines.append(line(["the first stage", "", cell(rows.get(f"top1/first_stage{end}")), "", "", "0", "0", "", ""]))
+        for arm, words in ARMS.items():
+            for way, row in _held(rows, arm, end):
+                lines.append(line([words, f"`{way}`", *_cells(row)]))
+        lines.append(line(["the ceiling", "", cell(rows.get(f"top1/ceiling{end}")), "", "", "", "", "", ""]))
+        lines.append("")
+    return [*lines, _source(rows)]
+
+
+def _shorter(rows: Rows) -> list[int]:
+    """Lengths of the lists that are not the longest."""
+    return sorted({int(name.split("/top")[1].split("/")[0]) for name in rows if name.endswith("/all")}, reverse=True)
+
+
+def _held(rows: Rows, arm: str, end: str) -> list[tuple[str, Row]]:
+    """The tournaments that were held with an arm on lists of a length."""
+    found = []
+    for name, row in rows.items():
+        way = name.removeprefix(f"top1/{arm}/").removesuffix(end)
+        if name == f"top1/{arm}/{way}{end}" and "/" not in way:
+            found.append((way, row))
+    return found
 
 
 def controls_table(rows: Rows) -> list[str]:
@@ -171,18 +191,29 @@ def _group(arm: str, way: str) -> str:
 
 def _budgets_panel(rows: Rows) -> Panel:
     budgets, curves = _budgets(rows), []
-    for arm, colour in zip(BUDGETED, HUES, strict=False):
-        way = BEST_PAIRS if arm.startswith("pairwise") else POINTS
+    ways = [(ARMS[arm], arm, BEST_PAIRS if arm.startswith("pairwise") else POINTS) for arm in BUDGETED]
+    ways.insert(1, (f"{ARMS[BUDGETED[0]]}, the published sort", BUDGETED[0], "paper"))
+    for (words, arm, way), colour in zip(ways, HUES, strict=False):
         known = [
             (steps, rows[name]) for steps, suffix in budgets.items() if (name := f"top1/{arm}{suffix}/{way}") in rows
         ]
         points = tuple((float(steps), float(row.value or 0)) for steps, row in known)
         spans = tuple((float(row.low or 0), float(row.high or 0)) for _, row in known)
-        curves.append(Curve(ARMS[arm], colour, points, spans))
-    values = [end for curve in curves for span in curve.spans for end in span]
-    across = Axis("steps of training", tuple(float(steps) for steps in budgets), log=True)
+        curves.append(Curve(words, colour, points, spans))
+    first = float(rows["top1/first_stage"].value or 0)
+    ticks = _decades(min(budgets), max(budgets))
+    curves.append(Curve("the first stage", (60, 60, 60), ((ticks[0], first), (ticks[-1], first)), faint=True))
+    values = [end for curve in curves for span in curve.spans for end in span] + [first]
     up = Axis("Top-1, %", _ticks(min(values), max(values)))
-    return Panel("What training buys", across, up, tuple(curves))
+    across = Axis("steps of training", ticks, log=True)
+    return Panel("What training buys", across, up, tuple(curves), faint_words="the first stage")
+
+
+def _decades(low: float, high: float) -> tuple[float, ...]:
+    """1, 3, 10, 30 and so on, around values."""
+    every = [base * 10.0**power for power in range(9) for base in (1.0, 3.0)]
+    first = max(tick for tick in every if tick < low or tick == 1.0)
+    return tuple(tick for tick in every if first <= tick <= min(other for other in every if other > high))
 
 
 def _ticks(low: float, high: float) -> tuple[float, ...]:
