@@ -59,3 +59,18 @@ def test_a_picture_is_what_the_processor_makes_of_it() -> None:
     make = CLIPImageProcessorPil(size=size, do_center_crop=False, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     made = torch.as_tensor(np.asarray(make(Image.fromarray(pixels))["pixel_values"][0]))
     assert torch.allclose(picture_tensor(pixels), made, atol=1e-5)
+
+
+def test_scores_are_kept_and_nothing_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = a_list(tmp_path / "list")
+    first = MatchJudge(cache=tmp_path / "kept").prefer(one, *one.candidates[:2])
+    again = MatchJudge(cache=tmp_path / "kept")
+    monkeypatch.setattr(again.tower, "look", lambda *_: pytest.fail("it looked again"))
+    found = again.prefer(one, *one.candidates[:2])
+    assert found.probability == first.probability and (first.cost.computed, found.cost.computed) == (1, 0)
+
+
+def test_what_is_computed_once_is_counted_once(judge: MatchJudge, tmp_path: Path) -> None:
+    one = a_list(tmp_path)
+    a, b, c, _ = one.candidates
+    assert [found.cost.computed for found in judge.prefer_each(one, [(a, b), (b, a), (a, c)])] == [1, 0, 1]

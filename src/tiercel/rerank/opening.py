@@ -57,7 +57,7 @@ def open_judge(
     if kind == "match":
         from tiercel.rerank.geometry import MatchJudge
 
-        return MatchJudge("bundled" if model == SMALL else model)
+        return MatchJudge("bundled" if model == SMALL else model, cache=cache)
     prompt = load_prompt(arm, prompts or FOLDER)
     asked = _server(model, url, backend or {}) if kind == "server" else _local(model, backend or {})
     if cache is not None:
