@@ -70,7 +70,7 @@ def test_scores_are_kept_and_nothing_is_computed_again(tmp_path: Path, monkeypat
     assert found.probability == first.probability and (first.cost.computed, found.cost.computed) == (1, 0)
 
 
-def test_what_is_computed_once_is_counted_once(judge: MatchJudge, tmp_path: Path) -> None:
-    one = a_list(tmp_path)
+def test_what_is_computed_once_is_counted_once(tmp_path: Path) -> None:
+    one, judge = a_list(tmp_path), MatchJudge()
     a, b, c, _ = one.candidates
     assert [found.cost.computed for found in judge.prefer_each(one, [(a, b), (b, a), (a, c)])] == [1, 0, 1]
