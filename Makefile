@@ -62,7 +62,6 @@ retrieval: $(INSTALLED)
 
 # Measures what a second look is worth, every judge by every tournament, and renders the page: an hour or two.
 reranking: $(INSTALLED)
-	$(BIN)/tiercel evaluate recipes/rerank-zoom.yaml
 	$(BIN)/tiercel evaluate recipes/rerank-sim.yaml
 
 # Measures that dual encoder on miniatures of the published data sets of pairs, and renders nothing.

@@ -320,12 +320,11 @@ TABLES: dict[str, Callable[[Rows], list[str]]] = {
     "rerank_controls": controls_table,
     "rerank_kinds": kinds_table,
     "rerank_budgets": budgets_table,
-    "rerank_zoom": arms_table,
 }
 
 FILES = {
     "retrieval_short": "retrieval", "fusion_short": "fusion", "rerank_controls": "rerank", "rerank_kinds": "rerank",
-    "rerank_budgets": "rerank", "rerank_zoom": "rerank-zoom",
+    "rerank_budgets": "rerank",
 }  # fmt: skip
 """Tables that are another view of the rows of another."""
 
