@@ -68,7 +68,7 @@ def read_rows(path: Path) -> list[Row]:
         return [_row(content) for content in json.loads(path.read_text())]
     except FileNotFoundError:
         raise TiercelError(f"{path} does not exist: run `tiercel evaluate` to make it.") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise TiercelError(f"{path} holds no rows of results: run `tiercel evaluate` to make it anew.") from None
 
 
