@@ -59,6 +59,12 @@ def test_answers_are_kept_where_a_folder_is_given(tmp_path: Path) -> None:
     assert judge.view.crop_m == 100.0 and judge.view.photo == "strip"
 
 
+def test_arms_of_one_model_load_it_once() -> None:
+    one, other = open_judge(arm="yes_no"), open_judge(arm="likert")
+    assert isinstance(one, VisionLanguageJudge) and isinstance(other, VisionLanguageJudge)
+    assert one.backend is other.backend
+
+
 def test_judges_without_a_model() -> None:
     assert isinstance(open_judge(kind="oracle"), Oracle) and isinstance(open_judge(kind="match"), MatchJudge)
     assert [open_judge(kind=kind).name.removeprefix("first_") for kind in CONTROLS] == list(CONTROLS)

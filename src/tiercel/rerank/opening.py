@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,16 @@ def _control(kind: str) -> Judge:
 
 
 def _local(model: str, settings: Mapping[str, Any]) -> Backend:
+    chosen = {"precision": "fp32", "batch": 64, **settings} if is_small(model) else dict(settings)
+    return _loaded(model, json.dumps(chosen, sort_keys=True))
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, settings: str) -> Backend:
+    """The last model stays in memory: the arms of a study ask the same one after the other."""
     from tiercel.rerank.backends.local import LocalBackend
 
-    chosen = {"precision": "fp32", "batch": 64, **settings} if is_small(model) else dict(settings)
-    made = _made(LocalBackend, str(small_folder()) if model == SMALL else model, chosen)
+    made = _made(LocalBackend, str(small_folder()) if model == SMALL else model, json.loads(settings))
     made.name = model  # rather than the folder where the small one lies
     return made
 

@@ -63,7 +63,6 @@ class JudgeChoice(_Settings):
 
     Attributes:
         name: In result rows.
-        words: For people.
         kind: ``model`` (a vision-language model in this process), ``server``, ``match``, or the name of a control.
         model: Its id or folder; ``small`` for the one that comes with tiercel.
         url: Of the server.
@@ -77,7 +76,6 @@ class JudgeChoice(_Settings):
     """
 
     name: str
-    words: str = ""
     kind: str = "model"
     model: str = "small"
     url: str = ""

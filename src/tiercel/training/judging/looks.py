@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,6 @@ WRONG_M = 60.0
 """A candidate so far from the truth is wrong beyond doubt."""
 LOOKED = 0.4
 """A photo that shows so much of a quarter of the horizon says what lies there."""
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
