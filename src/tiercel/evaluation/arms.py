@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tiercel.errors import TiercelError
+from tiercel.errors import TiercelError, wrong_setting
 from tiercel.training.loop import WEIGHTS, prepare_data, train_stage
 from tiercel.training.recipe import Recipe
 
@@ -64,9 +64,7 @@ class Arms(BaseModel):
         try:
             arms = cls.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise TiercelError(f"{path}: {place}: {first['msg']}; compare it with {example}.") from None
+            raise wrong_setting(path, error, example) from None
         for arm in arms.arms:
             arms.recipe(arm)
         return arms

@@ -17,7 +17,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tiercel.errors import TiercelError
+from tiercel.errors import TiercelError, wrong_setting
 from tiercel.evaluation.arms import Arms
 from tiercel.evaluation.evaluate import RADII_M, RIGHT_M, city_folder, prepare
 from tiercel.evaluation.metrics import Measured, mean, median, recall_within
@@ -109,9 +109,7 @@ def read_fusion(path: Path, content: Any) -> Fusion:  # noqa: ANN401  (whatever 
     try:
         fusion = Fusion.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise TiercelError(f"{path}: {place}: {first['msg']}; compare it with recipes/fusion.yaml.") from None
+        raise wrong_setting(path, error, "recipes/fusion.yaml") from None
     for seeds, split in ((fusion.seeds, "test"), (fusion.validation, "validation")):
         wrong = [seed for seed in seeds if split_of(seed) != split]
         if wrong:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tiercel.datasets.simulated_benchmark import simulate_benchmark
-from tiercel.errors import TiercelError
+from tiercel.errors import TiercelError, wrong_setting
 from tiercel.evaluation.benchmark import evaluate_benchmark
 from tiercel.evaluation.results import Row, write_rows
 from tiercel.models import load_model
@@ -55,9 +55,7 @@ def read_metropolis(path: Path, content: Any) -> Metropolis:  # noqa: ANN401  (w
     try:
         metropolis = Metropolis.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise TiercelError(f"{path}: {place}: {first['msg']}; compare it with recipes/metropolis.yaml.") from None
+        raise wrong_setting(path, error, "recipes/metropolis.yaml") from None
     if split_of(metropolis.seed) == "train":
         raise TiercelError(f"{path}: city {metropolis.seed} belongs to the seeds that train: measure on another.")
     return metropolis

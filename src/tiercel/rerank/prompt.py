@@ -19,7 +19,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from tiercel.errors import TiercelError
+from tiercel.errors import TiercelError, wrong_setting
 
 FOLDER = Path(__file__).parent / "prompts"
 """The prompts that come with tiercel."""
@@ -159,7 +159,4 @@ def load_prompt(name: str, folder: Path = FOLDER) -> Prompt:
     try:
         return Prompt.model_validate({"name": name, **content})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "prompt"
-        words = str(first["msg"]).removeprefix("Value error, ")
-        raise TiercelError(f"{file}: {place}: {words}; compare it with those in {FOLDER}.") from None
+        raise wrong_setting(file, error, f"those in {FOLDER}") from None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tiercel.candidates import CandidateList, read_candidates
 from tiercel.candidates.on_map import Method
-from tiercel.errors import TiercelError
+from tiercel.errors import TiercelError, wrong_setting
 from tiercel.evaluation.reranking.asking import Asked, Fit, ask_all, fit_model
 from tiercel.evaluation.reranking.rows import RowMaker, baseline_rows, cut, tournament_rows
 from tiercel.evaluation.results import Row, write_rows
@@ -123,10 +123,7 @@ def read_study(path: Path, content: Any) -> Study:  # noqa: ANN401  (whatever a 
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "settings"
-        words = str(first["msg"]).removeprefix("Value error, ")
-        raise TiercelError(f"{path}: {place}: {words}; compare it with recipes/rerank-sim.yaml.") from None
+        raise wrong_setting(path, error, "recipes/rerank-sim.yaml") from None
     for lists, split in ((study.lists, "test"), (study.validation, "validation")):
         wrong = [seed for seed in (lists.seeds if lists else ()) if split_of(seed) != split]
         if wrong:

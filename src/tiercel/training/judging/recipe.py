@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from tiercel.errors import TiercelError
+from tiercel.errors import TiercelError, wrong_setting
 from tiercel.training.splits import split_of
 
 
@@ -146,7 +146,4 @@ class JudgeRecipe(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "settings"
-            words = str(first["msg"]).removeprefix("Value error, ")
-            raise TiercelError(f"{where}: {place}: {words}; compare it with recipes/judge.yaml.") from None
+            raise wrong_setting(where, error, "recipes/judge.yaml") from None
