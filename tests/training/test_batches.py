@@ -20,6 +20,7 @@ from tiercel.training.batches import (
     photo_bins,
 )
 from tiercel.training.cities import SPARE_ROWS
+from tiercel.training.feeding import FixedCities
 from tiercel.training.loop import Steps
 from tiercel.training.recipe import Stage
 
@@ -193,7 +194,7 @@ def ahead(azimuth, metres) -> np.ndarray:
 
 
 def test_retrieval_batches_agree_with_their_pixels(cities, stage, forced_turn) -> None:
-    batch = RetrievalBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(1))
+    batch = RetrievalBatches(FixedCities(cities), stage, CONFIG, augment=False).sample(np.random.default_rng(1))
     crops, photos = batch["strips"].shape[:2]
     assert (crops, photos) == (2, 5)
     images = colours(batch["image"])
@@ -214,7 +215,7 @@ def test_retrieval_batches_agree_with_their_pixels(cities, stage, forced_turn) -
 
 def test_retrieval_batches_ignore_their_own_neighbourhood(cities) -> None:
     stage = small_stage(photos_per_crop=12, negatives_per_crop=40, crops_per_city=1)
-    batch = RetrievalBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(3))
+    batch = RetrievalBatches(FixedCities(cities), stage, CONFIG, augment=False).sample(np.random.default_rng(3))
     ignore, positions = batch["ignore"], batch["positions"]
     distance = torch.cdist(positions[:, :12], positions)
     own = torch.zeros_like(ignore)
@@ -239,7 +240,7 @@ def inner_box(image, pixel_m, cells) -> np.ndarray:
 
 
 def test_zoom_targets_are_the_children_that_show_the_photo(cities, stage, forced_turn) -> None:
-    batch = RetrievalBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(2))
+    batch = RetrievalBatches(FixedCities(cities), stage, CONFIG, augment=False).sample(np.random.default_rng(2))
     crops, photos = batch["strips"].shape[:2]
     hits = 0
     for crop in range(crops):
@@ -268,7 +269,7 @@ def test_zoom_targets_are_the_children_that_show_the_photo(cities, stage, forced
 
 
 def test_the_margin_beyond_a_city_is_not_covered(cities) -> None:
-    batch = RetrievalBatches(cities, small_stage(), CONFIG, augment=False).sample(np.random.default_rng(0))
+    batch = RetrievalBatches(FixedCities(cities), small_stage(), CONFIG, augment=False).sample(np.random.default_rng(0))
     root = batch["root_image"][0]
     assert (root[:, :16] == 0).all() and (root[:, :, -16:] == 0).all()
     assert (root[:, 16:-16, 16:-16] != 0).all()
@@ -276,7 +277,7 @@ def test_the_margin_beyond_a_city_is_not_covered(cities) -> None:
 
 def test_match_batches_agree_with_their_pixels(cities, forced_turn) -> None:
     stage = small_stage(heads=("match",), panoramas=float(forced_turn.quarters % 2), crops_per_city=1)
-    batch = MatchBatches(cities, stage, CONFIG, augment=False).sample(np.random.default_rng(4))
+    batch = MatchBatches(FixedCities(cities), stage, CONFIG, augment=False).sample(np.random.default_rng(4))
     images, pixel = colours(batch["image"]), CONFIG.resolution
     checked = 0
     for crop, photo in itertools.product(range(2), range(5)):
@@ -297,9 +298,9 @@ def test_match_batches_agree_with_their_pixels(cities, forced_turn) -> None:
 @pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
 def test_land_cover_agrees_with_the_pixels(cities, forced_turn, kind) -> None:
     """At the middle of every cell, or one cell off where the crop does not lie on the cells' grid."""
-    batch = kind(cities, small_stage(heads=("retrieval",), crops_per_city=1), CONFIG, augment=False).sample(
-        np.random.default_rng(4)
-    )
+    batch = kind(
+        FixedCities(cities), small_stage(heads=("retrieval",), crops_per_city=1), CONFIG, augment=False
+    ).sample(np.random.default_rng(4))
     pixel = CONFIG.resolution if kind is MatchBatches else PIXEL
     whole = patches(1024)
     for picture, cover in zip(colours(batch["image"]), batch["land_cover"].numpy(), strict=True):
@@ -312,7 +313,7 @@ def test_land_cover_agrees_with_the_pixels(cities, forced_turn, kind) -> None:
 
 @pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
 def test_batches_are_a_function_of_seed_and_step(cities, kind) -> None:
-    batches = kind(cities, small_stage(cities_per_step=1, crops_per_city=1, squares_per_crop=1), CONFIG)
+    batches = kind(FixedCities(cities), small_stage(cities_per_step=1, crops_per_city=1, squares_per_crop=1), CONFIG)
     first = Steps(batches, 3, range(0, 6), 0)
     later = Steps(batches, 3, range(4, 6), 0)
     assert len(later) == 2
@@ -332,14 +333,14 @@ def test_a_city_without_photos(city, kind) -> None:
 
     empty = dataclasses.replace(city, positions=city.positions[:0], strips=city.strips[:0])
     with pytest.raises(ValueError, match="render more views"):
-        kind([empty], small_stage(), CONFIG).sample(np.random.default_rng(0))
+        kind(FixedCities([empty]), small_stage(), CONFIG).sample(np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
 def test_pictures_are_plain_from_the_step_on_that_is_said(cities, kind) -> None:
     stage = small_stage(heads=("retrieval",), augmented=1.0, plain_from=10, panoramas=1.0)
-    plain = kind(cities, stage, CONFIG, augment=False)
-    varied = kind(cities, stage, CONFIG)
+    plain = kind(FixedCities(cities), stage, CONFIG, augment=False)
+    varied = kind(FixedCities(cities), stage, CONFIG)
 
     def same(step) -> bool:
         one, other = (batches.sample(np.random.default_rng(5), step)["strips"] for batches in (plain, varied))

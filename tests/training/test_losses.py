@@ -14,6 +14,7 @@ from tiercel.sim.landcover import CLASSES, LandCover
 from tiercel.sim.world import Surface
 from tiercel.training import losses
 from tiercel.training.batches import MatchBatches, RetrievalBatches
+from tiercel.training.feeding import FixedCities
 from tiercel.training.losses import UNSEEN, MatchLoss, RetrievalLoss, cover_in_view, loss_for, naming_loss
 
 PIXEL_M = 2 * CONFIG.resolution
@@ -22,7 +23,7 @@ STAGE = small_stage(crops_per_city=1, panoramas=0.0)
 
 @pytest.fixture(scope="module")
 def batch(noise_cities) -> dict[str, torch.Tensor]:
-    return RetrievalBatches(noise_cities, STAGE, CONFIG, augment=False).sample(np.random.default_rng(0))
+    return RetrievalBatches(FixedCities(noise_cities), STAGE, CONFIG, augment=False).sample(np.random.default_rng(0))
 
 
 def test_keys_that_fit_at_the_stated_pose_are_right(batch, monkeypatch) -> None:
@@ -159,7 +160,7 @@ def test_every_objective_learns_a_batch_by_heart(noise_cities, objective) -> Non
     torch.manual_seed(0)
     stage = small_stage(heads=("zoom",), crops_per_city=1, photos_per_crop=4, panoramas=1.0, zoom_objective=objective)
     config = tiny_config(heads=("zoom",), zoom_reject=objective == "reject")
-    batch = RetrievalBatches(noise_cities, stage, config, augment=False).sample(np.random.default_rng(0))
+    batch = RetrievalBatches(FixedCities(noise_cities), stage, config, augment=False).sample(np.random.default_rng(0))
     loss = loss_for(Model(config), stage)
     learn_by_heart(loss, batch, 0.9)
 
@@ -192,7 +193,7 @@ def test_retrieval_at_the_end_of_a_path(noise_cities, monkeypatch) -> None:
     """Where retrieval's keys make the last pick, a position's score is that of its cells and its own."""
     config = tiny_config(zoom_lowest=2)
     stage = small_stage(crops_per_city=1, panoramas=0.0, zoom_objective="tree")
-    batch = RetrievalBatches(noise_cities, stage, config, augment=False).sample(np.random.default_rng(0))
+    batch = RetrievalBatches(FixedCities(noise_cities), stage, config, augment=False).sample(np.random.default_rng(0))
     assert "fine_images" not in batch
     model = tiny_model(heads=("retrieval", "zoom"), zoom_lowest=2)
     crops, photos = batch["strips"].shape[:2]
@@ -227,7 +228,7 @@ def test_objectives_that_cannot_be(changes, words) -> None:
 def test_a_template_planted_at_the_truth_is_right(noise_cities, monkeypatch) -> None:
     """The loss looks for the right pose where the template really is: metres, cells and radius agree."""
     stage = small_stage(heads=("match",), crops_per_city=1, photos_per_crop=1, panoramas=1.0)
-    batch = MatchBatches(noise_cities, stage, CONFIG, augment=False).sample(np.random.default_rng(0))
+    batch = MatchBatches(FixedCities(noise_cities), stage, CONFIG, augment=False).sample(np.random.default_rng(0))
     model = tiny_model(heads=("match",))
     head = model.match
     # Move each truth to the centre of its cell, where a planted template fits exactly.
@@ -255,7 +256,7 @@ def test_a_template_planted_at_the_truth_is_right(noise_cities, monkeypatch) -> 
 def test_losses_go_down_on_a_batch_learnt_by_heart(noise_cities, heads, kind) -> None:
     torch.manual_seed(0)
     stage = small_stage(heads=heads, crops_per_city=1, photos_per_crop=4, panoramas=1.0)
-    batch = kind(noise_cities, stage, CONFIG, augment=False).sample(np.random.default_rng(0))
+    batch = kind(FixedCities(noise_cities), stage, CONFIG, augment=False).sample(np.random.default_rng(0))
     loss = loss_for(Model(tiny_config(heads=heads)), stage)
     learn_by_heart(loss, batch, 0.8)
 
@@ -324,7 +325,7 @@ def covered(request, noise_cities):  # noqa: ANN201
     """A loss that names land cover, and a batch for it."""
     stage = small_stage(heads=(request.param,), crops_per_city=1, panoramas=0.0, land_cover_loss=0.5)
     loss = loss_for(tiny_model(heads=(request.param,)), stage)
-    return loss, loss.batches(noise_cities, stage, CONFIG, augment=False).sample(np.random.default_rng(0))
+    return loss, loss.batches(FixedCities(noise_cities), stage, CONFIG, augment=False).sample(np.random.default_rng(0))
 
 
 def test_land_cover_adds_to_the_loss(covered) -> None:

@@ -22,6 +22,7 @@ from tiercel.models.config import ModelConfig
 from tiercel.models.model import overhead_to_tensor, strips_to_tensor
 from tiercel.training.augmentation import augment_overhead, augment_photos
 from tiercel.training.cities import TrainingCity
+from tiercel.training.feeding import Crop, Cut, Feed
 from tiercel.training.recipe import Stage
 
 Batch = dict[str, Tensor]
@@ -205,17 +206,11 @@ def _augmented(batch: Batch, stage: Stage, rng: np.random.Generator, step: int |
     return batch | varied | {"strips": photos}
 
 
-def photos_in(city: TrainingCity, corner: Floats, side: float, margin: float) -> NDArray[np.int64]:
-    """Photos at least `margin` metres inside the square with this north-west corner."""
-    inside = np.all((city.positions > corner + margin) & (city.positions < corner + side - margin), axis=1)
-    return np.nonzero(inside)[0]
-
-
 class RetrievalBatches:
     """Batches for the retrieval and zoom heads; `sample(rng)` makes one.
 
     Args:
-        cities: Where to crop from.
+        feed: Which crops and photos.
         stage: Sizes of a batch.
         config: The model's sizes.
         augment: Vary light, colours and sharpness.
@@ -224,13 +219,18 @@ class RetrievalBatches:
     LEAST_PHOTOS = 5
     MARGIN_M = 70.0
 
-    def __init__(self, cities: list[TrainingCity], stage: Stage, config: ModelConfig, augment: bool = True) -> None:
-        """Keeps the cities at hand."""
-        self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
+    def __init__(self, feed: Feed, stage: Stage, config: ModelConfig, augment: bool = True) -> None:
+        """Keeps where batches come from."""
+        self.feed, self.stage, self.config, self.augment = feed, stage, config, augment
         self.zoom = "zoom" in stage.heads
         self.pixel = 2.0 * config.resolution
         self.side = RETRIEVAL_CROP * self.pixel
         self.parent = config.leaf_m * config.branching**2
+        # Crops of one city must not overlap, where each other's positions are the wrong ones.
+        apart = self.parent if self.zoom or stage.crops_per_city > 1 else 0.0
+        sizes = stage.photos_per_crop, stage.crops_per_city, self.LEAST_PHOTOS
+        self.cut = Cut(self.side, self.MARGIN_M, self.pixel, apart, *sizes, config.resolution)
+        self.count = stage.cities_per_step
 
     def sample(self, rng: np.random.Generator, step: int | None = None) -> Batch:
         """A batch: tensors by name. See `tiercel.training.losses` for what each is used for.
@@ -241,30 +241,21 @@ class RetrievalBatches:
         """
         bins = photo_bins(self.stage, self.config, rng, step)
         crops: list[Batch] = []
-        count, wanted = len(self.cities), self.stage.cities_per_step
-        chosen = rng.choice(count, wanted, replace=count < wanted)
-        for number, index in enumerate(chosen):
+        roots: list[Tensor] = []
+        for number, serving in enumerate(self.feed.servings(rng, step, self.cut, self.count)):
             turn = Turn.sample(rng)
-            squares: set[tuple[int, int]] = set()
-            for _ in range(self.stage.crops_per_city):
-                crops.append(self._crop(self.cities[index], turn, bins, squares, rng) | {"city": torch.tensor(number)})
+            same_city = {"city": torch.tensor(number)}
+            crops += [self._crop(serving.city, crop, turn, bins, rng) | same_city for crop in serving.crops]
+            if self.zoom:
+                roots.append(self._square(serving.city, np.zeros(2), city_side(serving.city, self.config), 32, turn))
         batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
         if self.zoom:
-            firsts = crops[:: self.stage.crops_per_city]
-            roots = [self._root(self.cities[index], crop) for index, crop in zip(chosen, firsts, strict=True)]
             batch["root_image"] = torch.stack(roots)
         return _augmented(batch, self.stage, rng, step) if self.augment else batch
 
-    def _root(self, city: TrainingCity, crop: Batch) -> Tensor:
-        turn = Turn(int(crop["turn"][0]), bool(crop["turn"][1]))
-        return self._square(city, np.zeros(2), city_side(city, self.config), 32, turn)
-
-    def _crop(
-        self, city: TrainingCity, turn: Turn, bins: int, taken: set[tuple[int, int]], rng: np.random.Generator
-    ) -> Batch:
+    def _crop(self, city: TrainingCity, crop: Crop, turn: Turn, bins: int, rng: np.random.Generator) -> Batch:
         config, stage = self.config, self.stage
-        cell, corner, members = self._place(city, taken, rng)
-        photos = np.sort(rng.choice(members, stage.photos_per_crop, replace=len(members) < stage.photos_per_crop))
+        corner, photos, members = crop.corner, crop.photos, crop.members
         panoramas = turn.strips(np.asarray(city.strips[photos]))
         truth = turn.points(city.positions[photos] - corner, self.side)
         cut = cut_photos(panoramas, bins, stage, config, rng, aligned=0.5)
@@ -289,7 +280,7 @@ class RetrievalBatches:
             "truth": torch.from_numpy(truth.astype(np.float32)),
             "land_cover": self._land_cover(city, left, top, turn),
         }
-        return batch | self._zoom(city, turn, cell, corner, truth, positions, rng) if self.zoom else batch
+        return batch | self._zoom(city, turn, corner, truth, positions, rng) if self.zoom else batch
 
     def _land_cover(self, city: TrainingCity, left: int, top: int, turn: Turn) -> Tensor:
         """The class at the centre of each cell of the fine features, about: (RETRIEVAL_CROP / 4,) * 2."""
@@ -300,32 +291,10 @@ class RetrievalBatches:
         cover = turn.image(city.land_cover[rows : rows + side : step, cols : cols + side : step])
         return torch.from_numpy(np.ascontiguousarray(cover))
 
-    def _place(
-        self, city: TrainingCity, taken: set[tuple[int, int]], rng: np.random.Generator
-    ) -> tuple[tuple[int, int], Floats, NDArray[np.int64]]:
-        """A crop inside one square of the second-finest level that has photos and is not taken yet."""
-        count = round(city_side(city, self.config) / self.parent)
-        slack = self.parent - self.side
-        best: tuple[tuple[int, int], Floats, NDArray[np.int64]] | None = None
-        for _ in range(200):
-            cell = (int(rng.integers(count)), int(rng.integers(count)))
-            corner = np.array([cell[1], cell[0]]) * self.parent + rng.uniform(0, slack, 2)
-            corner = np.round(corner / self.pixel) * self.pixel
-            members = photos_in(city, corner, self.side, self.MARGIN_M)
-            if cell not in taken and (best is None or len(members) > len(best[2])):
-                best = cell, corner, members
-                if len(members) >= self.LEAST_PHOTOS:
-                    break
-        if best is None or not len(best[2]):
-            raise ValueError(f"city {city.seed} has no place with photos: render more views")
-        taken.add(best[0])
-        return best
-
     def _zoom(
         self,
         city: TrainingCity,
         turn: Turn,
-        cell: tuple[int, int],
         corner: Floats,
         truth: Floats,
         positions: Floats,
@@ -335,7 +304,7 @@ class RetrievalBatches:
         config = self.config
         g = config.branching
         whole = city_side(city, config)
-        parent_corner = np.array([cell[1], cell[0]]) * self.parent
+        parent_corner = np.floor((corner + self.side / 2) / self.parent) * self.parent
         shift = self._turned_corner(turn, corner - parent_corner)
         inside = truth + shift
         centre = turn.points((parent_corner + self.parent / 2)[None], whole)[0]
@@ -410,7 +379,7 @@ class MatchBatches:
     """Batches for the geometric match; `sample(rng)` makes one.
 
     Args:
-        cities: Where to crop from.
+        feed: Which crops and photos.
         stage: Sizes of a batch.
         config: The model's sizes.
         augment: Vary light, colours and sharpness.
@@ -418,34 +387,25 @@ class MatchBatches:
 
     LEAST_PHOTOS = 4
 
-    def __init__(self, cities: list[TrainingCity], stage: Stage, config: ModelConfig, augment: bool = True) -> None:
-        """Keeps the cities at hand."""
-        self.cities, self.stage, self.config, self.augment = cities, stage, config, augment
+    def __init__(self, feed: Feed, stage: Stage, config: ModelConfig, augment: bool = True) -> None:
+        """Keeps where batches come from."""
+        self.feed, self.stage, self.config, self.augment = feed, stage, config, augment
         self.side = MATCH_CROP * config.resolution
+        margin = config.template_m + 2 * config.match_cell_m
+        sizes = stage.photos_per_crop, 1, self.LEAST_PHOTOS
+        self.cut = Cut(self.side, margin, config.match_cell_m, 0.0, *sizes, config.resolution)
+        self.count = stage.cities_per_step * stage.crops_per_city
 
     def sample(self, rng: np.random.Generator, step: int | None = None) -> Batch:
         """A batch: tensors by name. See `RetrievalBatches.sample`."""
         bins = photo_bins(self.stage, self.config, rng, step)
-        count = self.stage.cities_per_step * self.stage.crops_per_city
-        chosen = rng.choice(len(self.cities), count, replace=len(self.cities) < count)
-        crops = [self._crop(self.cities[index], bins, rng) for index in chosen]
+        servings = self.feed.servings(rng, step, self.cut, self.count)
+        crops = [self._crop(serving.city, crop, bins, rng) for serving in servings for crop in serving.crops]
         batch = {name: torch.stack([crop[name] for crop in crops]) for name in crops[0]}
         return _augmented(batch, self.stage, rng, step) if self.augment else batch
 
-    def _crop(self, city: TrainingCity, bins: int, rng: np.random.Generator) -> Batch:
-        config, turn = self.config, Turn.sample(rng)
-        margin = config.template_m + 2 * config.match_cell_m
-        limit = city_side(city, config) - self.side
-        members: NDArray[np.int64] = np.zeros(0, np.int64)
-        for _ in range(200):
-            corner = np.floor(rng.uniform(0, limit, 2) / config.match_cell_m) * config.match_cell_m
-            members = photos_in(city, corner, self.side, margin)
-            if len(members) >= self.LEAST_PHOTOS:
-                break
-        if not len(members):
-            raise ValueError(f"city {city.seed} has no place with photos: render more views")
-        wanted = self.stage.photos_per_crop
-        photos = np.sort(rng.choice(members, wanted, replace=len(members) < wanted))
+    def _crop(self, city: TrainingCity, crop: Crop, bins: int, rng: np.random.Generator) -> Batch:
+        config, turn, corner, photos = self.config, Turn.sample(rng), crop.corner, crop.photos
         cut = cut_photos(turn.strips(np.asarray(city.strips[photos])), bins, self.stage, config, rng, aligned=0.0)
         left, top = np.round(corner / config.resolution).astype(int)
         image = turn.image(city.overhead[1][top : top + MATCH_CROP, left : left + MATCH_CROP])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from tiercel.models.config import ModelConfig
@@ -69,18 +70,32 @@ def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig) -
     Returns:
         The city's folder.
     """
-    target = folder / _key(cities, config) / str(seed)
-    if target.is_dir():
-        return target
-    partial = target.with_name(f"{seed}.partial-{os.getpid()}")
-    partial.mkdir(parents=True, exist_ok=True)
-    try:
-        for name, array in _render(seed, cities, config).items():
-            np.save(partial / name, array)
-        partial.replace(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    target = city_folder(seed, folder, cities, config)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Stages side by side want the same cities: the second waits, and finds what the first has rendered.
+    with FileLock(target.with_suffix(".lock")):
+        if not target.is_dir():
+            partial = target.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            try:
+                for name, array in _render(seed, cities, config).items():
+                    np.save(partial / name, array)
+                partial.replace(target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def city_folder(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> Path:
+    """Where `prepare_city` puts a city."""
+    return folder / _key(cities, config) / str(seed)
+
+
+def remove_city(target: Path) -> None:
+    """Remove a city's folder and what lies beside it; whoever reads its arrays goes on reading them."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def prepare_cities(
@@ -94,7 +109,7 @@ def prepare_cities(
     """Render the cities that are missing, in `workers` processes, and open all of them in the order of `seeds`."""
     missing = [seed for seed in seeds if not (folder / _key(cities, config) / str(seed)).is_dir()]
     if missing:
-        with ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn"), initializer=one_thread) as pool:
             jobs = [pool.submit(prepare_city, seed, folder, cities, config) for seed in missing]
             for done, job in enumerate(as_completed(jobs), 1):
                 job.result()
@@ -103,10 +118,12 @@ def prepare_cities(
     return [TrainingCity.open(folder / _key(cities, config) / str(seed)) for seed in seeds]
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Leave the other cores to others, and to the training before all: what a rendering process begins with."""
     import numba
 
     numba.set_num_threads(1)
+    os.nice(5)
 
 
 def _key(cities: Cities, config: ModelConfig) -> str:

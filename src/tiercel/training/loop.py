@@ -27,11 +27,13 @@ from tiercel.training.cities import TrainingCity, describe, prepare_cities
 from tiercel.training.contrastive import ContrastiveLoss, PairBatches, steps_per_epoch
 from tiercel.training.dataset_pairs import open_pair_sources
 from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos, in_steps, open_photos
+from tiercel.training.feeding import Feed, FixedCities
 from tiercel.training.losses import loss_for
 from tiercel.training.muon import Muon
 from tiercel.training.pairs import CityPairs, PairSource
 from tiercel.training.recipe import Recipe, Stage
 from tiercel.training.splits import seeds
+from tiercel.training.stream import CityStream
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -111,15 +113,21 @@ def _done(folder: Path, stage: Stage) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Cities to train on, and other cities to watch progress on; or photos or pairs of a data set in their place."""
+    """Cities to train on, and other cities to watch progress on; or photos or pairs of a data set in their place.
 
-    train: list[TrainingCity] | ZoomPhotos | PairSource
+    Attributes:
+        train: What trains; a folder where cities without end are rendered.
+        validation: What progress is watched on.
+    """
+
+    train: list[TrainingCity] | ZoomPhotos | PairSource | Path
     validation: list[TrainingCity] | ZoomPhotos | PairSource
 
 
 def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
     """Render the cities of a recipe, as far as they are not in the folder yet."""
-    train_seeds = seeds("train", recipe.cities.train, recipe.cities.first)
+    endless = recipe.cities.window > 0
+    train_seeds = [] if endless else seeds("train", recipe.cities.train, recipe.cities.first)
     watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
     folder.mkdir(parents=True, exist_ok=True)
     workers = recipe.workers or os.cpu_count() or 1
@@ -129,7 +137,7 @@ def prepare_data(recipe: Recipe, folder: Path, report: Report) -> Prepared:
 
     ready = prepare_cities(train_seeds + watched, folder, recipe.cities, recipe.model, workers, progress)
     describe(folder, train_seeds + watched, recipe.cities, recipe.model)
-    return Prepared(ready[: len(train_seeds)], ready[len(train_seeds) :])
+    return Prepared(folder if endless else ready[: len(train_seeds)], ready[len(train_seeds) :])
 
 
 Batches = RetrievalBatches | MatchBatches | DecoderBatches | PairBatches
@@ -198,11 +206,11 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         take_over(model, source / WEIGHTS, stage.start_parts)
     prepared, prepared_optimiser = accelerator.prepare(loss_module, optimiser)
     kind: Any = loss_module.batches
-    batches: Batches = kind(cities.train, stage, config)
+    batches: Batches = kind(_feed(cities.train, recipe, stage, config, accelerator), stage, config)
     if isinstance(batches, PairBatches):
         batches.run_in(recipe.seed, accelerator.process_index, accelerator.num_processes)
         batches.restore(kept["pairs"] if kept else None)
-    watch: Batches = kind(cities.validation, stage, config, augment=False)
+    watch: Batches = kind(_feed(cities.validation, recipe, stage, config, accelerator), stage, config, augment=False)
     log = Log(folder / "log.csv" if accelerator.is_main_process else None, first, recipe.tensorboard)
     waiting, last = 0.0, time.perf_counter()
     best = _best(folder / BEST)
@@ -264,12 +272,29 @@ def _accelerator(recipe: Recipe, stage: Stage) -> Accelerator:
     return Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
 
 
+def _feed(
+    source: list[TrainingCity] | ZoomPhotos | PairSource | Path,
+    recipe: Recipe,
+    stage: Stage,
+    config: ModelConfig,
+    accelerator: Accelerator,
+) -> Feed | ZoomPhotos | PairSource:
+    """What batches are made from."""
+    if isinstance(source, Path):
+        processes = accelerator.process_index, accelerator.num_processes
+        return CityStream(source, recipe.cities, config, recipe.seed, stage.name, *processes)
+    return FixedCities(source) if isinstance(source, list) else source
+
+
 def _in_pairs(data: Prepared, config: ModelConfig) -> Prepared:
     """Cities as pairs of photos and tiles, where that is what the model embeds."""
     if config.embedding is None:
         return data
-    parts = (CityPairs(part, config) if isinstance(part, list) else part for part in (data.train, data.validation))
-    return Prepared(*parts)
+    train, validation = data.train, data.validation
+    return Prepared(
+        CityPairs(train, config) if isinstance(train, list) else train,
+        CityPairs(validation, config) if isinstance(validation, list) else validation,
+    )
 
 
 def _in_steps(recipe: Recipe, stage: Stage, data: Prepared, processes: int) -> tuple[Stage, int]:
@@ -277,7 +302,7 @@ def _in_steps(recipe: Recipe, stage: Stage, data: Prepared, processes: int) -> t
     if isinstance(data.train, ZoomPhotos):
         stage = in_steps(stage, data.train)
         return stage, stage.validate_epochs * data.train.steps(stage) or recipe.validate_every
-    if not isinstance(data.train, list):
+    if not isinstance(data.train, list | Path):
         steps = steps_per_epoch(stage, data.train, processes)
         return dataclasses.replace(stage, steps=stage.epochs * steps or stage.steps), (
             stage.validate_epochs * steps or recipe.validate_every
@@ -289,6 +314,8 @@ def _steps(
     batches: Batches, loss_module: nn.Module, recipe: Recipe, stage: Stage, first: int, accelerator: Accelerator
 ) -> Iterator[tuple[int, tuple[Batch, float]]]:
     """Steps with their batches and the seconds that were spent waiting for each."""
+    feed = getattr(batches, "feed", None)
+    stream = feed if isinstance(feed, CityStream) else None
     while first < stage.steps:
         until = stage.steps
         if isinstance(batches, PairBatches) and isinstance(loss_module, ContrastiveLoss):
@@ -297,14 +324,28 @@ def _steps(
         steps = Steps(batches, recipe.seed, range(first, until), accelerator.process_index)
         ahead = 4 if recipe.workers else None
         loader = DataLoader(steps, batch_size=None, num_workers=recipe.workers, prefetch_factor=ahead)
-        yield from _timed(loader, first)
+        try:
+            yield from _timed(loader, first, partial(_render_ahead, batches))
+        finally:
+            if stream is not None:
+                stream.close()
         first = until
 
 
-def _timed(loader: DataLoader[Batch], first: int) -> Iterator[tuple[int, tuple[Batch, float]]]:
+def _render_ahead(batches: Batches, step: int) -> None:
+    """Have the cities rendered that a step needs, where they are rendered on the way."""
+    if isinstance(batches, RetrievalBatches | MatchBatches) and isinstance(batches.feed, CityStream):
+        batches.feed.render_ahead(step, batches.cut, batches.count)
+
+
+def _timed(
+    loader: DataLoader[Batch], first: int, ahead: Callable[[int], None]
+) -> Iterator[tuple[int, tuple[Batch, float]]]:
     """Steps with their batches and the seconds that were spent waiting for each."""
+    ahead(first)
     source, step = iter(loader), first
     while True:
+        ahead(step)
         before = time.perf_counter()
         try:
             batch = next(source, None)
@@ -339,11 +380,15 @@ def _restore(path: Path, module: nn.Module) -> dict[str, Any] | None:
 
 
 def _check_fed(recipe: Recipe, stage: Stage) -> None:
-    """Make sure that a stage is fed what it learns from.
+    """Make sure that a stage is fed what it can learn from.
 
     Raises:
         TiercelError: it is not.
     """
+    if "embedding" in stage.heads and recipe.cities.window and not recipe.data:
+        raise TiercelError(
+            f"stage '{stage.name}' looks for neighbours among all its cities, so these have an end: set window: 0."
+        )
     if "embedding" in stage.heads or ("decoder" in stage.heads) == bool(recipe.data):
         return
     wanted = "data: FOLDER of photos and a map" if not recipe.data else "cities, and no data"

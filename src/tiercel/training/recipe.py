@@ -16,7 +16,12 @@ class Cities:
     """The simulated cities that a run is fed from.
 
     Attributes:
-        train: How many of the split ``train``.
+        train: How many of the split ``train``, rendered before the training; it makes no difference where `window` is
+            given.
+        window: How many cities of the split ``train`` are at hand at once, while the next ones are rendered and those
+            behind are dropped, without end; 0 for `train` cities and no others.
+        uses: How often a panorama serves while its city is at hand, each time with another crop, turn and camera.
+        renderers: Processes that render the next cities.
         validation: How many of the split ``validation``.
         first: Skip this many seeds of each split.
         views: Panoramas rendered in each city.
@@ -25,6 +30,9 @@ class Cities:
     """
 
     train: int = 40
+    window: int = 0
+    uses: int = 1
+    renderers: int = 1
     validation: int = 2
     first: int = 0
     views: int = 600
