@@ -16,7 +16,7 @@ from tiercel.fix import Candidate, Fix
 from tiercel.geo import Area, Square
 from tiercel.maps import Basemap
 from tiercel.models import Model, PhotoFeatures, RegionFit, load_model
-from tiercel.models.model import polar_columns
+from tiercel.models.match import polar_columns
 from tiercel.photos import Photo
 from tiercel.search import (
     Descent,

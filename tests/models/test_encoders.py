@@ -1,5 +1,7 @@
 """Backbones of Hugging Face, tiny and untrained, saved to a folder and used by its path."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import transformers
 
 from tests.models.tiny import tiny_config
 from tiercel.errors import TiercelError
-from tiercel.models import Model, Strip, load_model, save_model
+from tiercel.models import Model, ModelConfig, Strip, load_model, save_model
 from tiercel.models.encoders import PHOTO_ENCODERS, BackboneEncoder, CompactPhotoEncoder, photo_encoder
 from tiercel.models.match import RANGES
 
@@ -129,3 +131,45 @@ def test_a_compact_panorama_knows_no_seam(columns_per_output) -> None:
     difference = (cut - straight).abs().amax((0, 2))
     assert difference[0] > 1e-4
     assert difference[len(difference) // 2] < 1e-6
+
+
+def grown() -> tuple[torch.nn.Module, torch.nn.Module, ModelConfig]:
+    """A compact photo encoder, a fine one that starts from it, and the latter's sizes."""
+    small = ModelConfig(width=(8, 12, 16), column_width=16)
+    fine = dataclasses.replace(small, photo_encoder="fine", strip_height=128, columns_per_heading=16)
+    old, new = photo_encoder(small, 2).eval(), photo_encoder(fine, 2).eval()
+    new.load_state_dict(old.state_dict(), strict=False)
+    return old, new, fine
+
+
+@pytest.mark.parametrize("around", [True, False])
+def test_a_grown_photo_encoder_starts_as_what_it_grew_from(around) -> None:
+    old, new, fine = grown()
+    strip = torch.randn(2, 4, 128, fine.strip_columns if around else 10 * 16)
+    with torch.no_grad():
+        before = old(torch.nn.functional.avg_pool2d(strip, 2), around)
+        after = new(strip, around)
+    assert after.shape == before.shape == (2, strip.shape[3] // 8, 16)
+    assert torch.allclose(before, after, atol=1e-5)
+
+
+def test_the_closer_look_tells_apart_what_half_the_resolution_cannot() -> None:
+    _, new, fine = grown()
+    strip = torch.zeros(1, 4, 128, fine.strip_columns)
+    striped = strip.clone()
+    striped[:, :3, ::2] += 1.0
+    striped[:, :3, 1::2] -= 1.0
+    with torch.no_grad():
+        assert torch.allclose(new(strip, True), new(striped, True), atol=1e-5), "it begins as nothing"
+        torch.nn.init.normal_(new.column2.weight)
+        assert not torch.allclose(new(strip, True), new(striped, True), atol=1e-2)
+
+
+def test_a_turned_panorama_has_turned_columns() -> None:
+    _, new, fine = grown()
+    for layer in (new.lend, new.column2):
+        torch.nn.init.normal_(layer.weight)
+    strip = torch.randn(1, 4, 128, fine.strip_columns)
+    with torch.no_grad():
+        turned = new(strip.roll(5 * fine.columns_per_heading, 3), True)
+        assert torch.allclose(turned, new(strip, True).roll(10, 1), atol=1e-3)

@@ -208,6 +208,14 @@ def test_the_match_borrows_the_encoders_of_the_first_stage(tmp_path) -> None:
     assert "match.output.weight" not in changed and "match.ranges.weight" not in changed
 
 
+def test_what_a_head_has_learnt_comes_before_what_it_may_borrow(tmp_path) -> None:
+    lender, match = tiny_model(seed=1, heads=("retrieval", "match")), tiny_model(seed=2, heads=("match",))
+    save_weights(lender, tmp_path / "model.safetensors")
+    take_over(match, tmp_path / "model.safetensors")
+    own = lender.state_dict()
+    assert all(torch.equal(value, own[name].half().to(value.dtype)) for name, value in match.state_dict().items())
+
+
 def test_zooming_borrows_the_photo_encoder_and_leaves_it_alone(noise_cities, tmp_path) -> None:
     lender = tiny_model(seed=1, heads=("retrieval",))
     (tmp_path / "retrieval").mkdir()

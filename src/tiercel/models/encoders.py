@@ -8,6 +8,7 @@ folder) of a vision backbone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,8 @@ class CompactPhotoEncoder(nn.Module):
             strip: RGB in -1..1 and a mask channel, 0 where the photo saw nothing.
             around: The strip goes once around the horizon.
         """
-        at4 = at8 = at16 = self.at4(self.stem(strip, around), around)
+        at4, close = self.look(strip, around)
+        at8 = at16 = at4
         for stage in self.down8:
             at8 = at16 = stage(at8, around)
         for stage in self.down16:
@@ -65,9 +67,52 @@ class CompactPhotoEncoder(nn.Module):
         # (B, columns, rows and channels); at stride 4 two columns may share one azimuth bin.
         stacked = [level.permute(0, 3, 2, 1).flatten(2) for level in (at4, at8, at16)]
         stacked[0] = stacked[0].reshape(*stacked[1].shape[:2], -1)
-        x = functional.relu(self.column4(stacked[0]) + self.column8(stacked[1]) + self.column16(stacked[2]))
+        x = self.column4(stacked[0]) + self.column8(stacked[1]) + self.column16(stacked[2])
+        x = functional.relu(x if close is None else x + close)
         padded = functional.pad(x.transpose(1, 2), (1, 1), mode="circular" if around else "constant")
         return x + functional.relu(self.mix(padded)).transpose(1, 2)
+
+    def look(self, strip: Tensor, around: bool) -> tuple[Tensor, Tensor | None]:
+        """Features at stride 4, and what else goes into the columns."""
+        return self.at4(self.stem(strip, around), around), None
+
+
+class FinePhotoEncoder(CompactPhotoEncoder):
+    """A `CompactPhotoEncoder` for strips at half their resolution, and beside it a closer look at the whole of them.
+
+    From 20 to 40 metres away the ground takes up two rows of 64: how far off a kerb or the foot of a wall is can only
+    be read from finer ones. What the closer look finds is added to the columns, and to the features that the other
+    layers go on with. It begins as nothing, so that a trained `CompactPhotoEncoder` can be grown into one of these.
+
+    Args:
+        config: Sizes; strips are twice as fine as those that the compact encoder would see.
+        columns_per_output: Strip columns per output column; 16 (one azimuth bin) or 8.
+    """
+
+    def __init__(self, config: ModelConfig, columns_per_output: int = 16) -> None:
+        """Makes the layers."""
+        half = dataclasses.replace(
+            config, strip_height=config.strip_height // 2, columns_per_heading=config.columns_per_heading // 2
+        )
+        super().__init__(half, columns_per_output // 2)
+        fine = config.width[0]
+        rows, self.gathered = config.strip_height // 4, columns_per_output // 4
+        self.close = nn.ModuleList([ConvUnit(4, fine, 4, 4), Residual(fine)])
+        self.shrink = ConvUnit(fine, fine, 3, 2)
+        self.lend = nn.Conv2d(fine, fine, 1, bias=False)
+        self.column2 = nn.Linear(fine * rows * self.gathered, config.column_width, bias=False)
+        for layer in (self.lend.weight, self.column2.weight):
+            nn.init.zeros_(layer)
+
+    def look(self, strip: Tensor, around: bool) -> tuple[Tensor, Tensor | None]:
+        """Features at stride 4 of the halved strip, and what the closer look says of each column."""
+        near = strip
+        for stage in self.close:
+            near = stage(near, around)
+        at4, _ = super().look(functional.avg_pool2d(strip, 2), around)
+        at4 = at4 + self.lend(self.shrink(near, around))
+        columns = near.permute(0, 3, 2, 1).flatten(2)
+        return at4, self.column2(columns.reshape(len(columns), -1, columns.shape[2] * self.gathered))
 
 
 class CompactOverheadEncoder(nn.Module):
@@ -269,12 +314,18 @@ class BackboneOverheadEncoder(nn.Module):
 
 PhotoFactory = Callable[[ModelConfig, int], nn.Module]
 OverheadFactory = Callable[[ModelConfig, int], nn.Module]
-PHOTO_ENCODERS: dict[str, PhotoFactory] = {"compact": CompactPhotoEncoder}
+PHOTO_ENCODERS: dict[str, PhotoFactory] = {"compact": CompactPhotoEncoder, "fine": FinePhotoEncoder}
 OVERHEAD_ENCODERS: dict[str, OverheadFactory] = {"compact": CompactOverheadEncoder}
 
 
-def photo_encoder(config: ModelConfig, columns_per_output: int = 8) -> nn.Module:
-    """The photo encoder that `config` names; to add one of your own, put it into `PHOTO_ENCODERS`."""
+def photo_encoder(config: ModelConfig, per_heading: int = 1) -> nn.Module:
+    """The photo encoder that `config` names; to add one of your own, put it into `PHOTO_ENCODERS`.
+
+    Args:
+        config: Sizes.
+        per_heading: Output columns in one azimuth bin.
+    """
+    columns_per_output = config.columns_per_heading // per_heading
     factory = PHOTO_ENCODERS.get(config.photo_encoder)
     if factory is not None:
         return factory(config, columns_per_output)

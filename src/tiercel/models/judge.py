@@ -27,7 +27,7 @@ from transformers.models.llava import LlavaConfig, LlavaForConditionalGeneration
 
 from tiercel.errors import TiercelError
 from tiercel.models.config import ModelConfig
-from tiercel.models.match import COLUMNS_PER_OUTPUT, RANGES, MatchHead, correlate_spectra, template_spectrum
+from tiercel.models.match import PER_HEADING, RANGES, MatchHead, correlate_spectra, polar_columns, template_spectrum
 from tiercel.models.model import Model
 
 SECTORS = 16
@@ -36,8 +36,8 @@ TOKENS = SECTORS + 1
 """Tokens of a picture: one a sector, and one about the whole."""
 SUMMARY = 6
 """Numbers about the best pose, see `Looks.summary`."""
-STRIP_ROWS, STRIP_COLUMNS, RIBBON_ROWS = 64, 256, 8
-"""Of a photo's strip and the ribbon above it (`tiercel.rerank.views.strip`)."""
+STRIP_ROWS, STRIP_COLUMNS, RIBBON_ROWS, PER_BIN = 64, 256, 8, 8
+"""Of a photo's strip and the ribbon above it (`tiercel.rerank.views.strip`), and columns of an azimuth bin in it."""
 REMEMBERED = 512
 """Pictures, and comparisons of two, that are remembered while the model answers questions."""
 
@@ -50,6 +50,8 @@ class JudgeVisionConfig(PreTrainedConfig):
         width: Channels of its encoders at strides 4, 8 and 16.
         column_width: Channels of a photo's azimuth column.
         match_width: Channels of what it says about the ground.
+        photo_encoder: Its photo encoder, as in `ModelConfig`.
+        strip_detail: How much finer than a picture's strip the one is that its photo encoder takes.
         template_m: Radius of the ground around the camera that is compared, metres.
     """
 
@@ -63,12 +65,15 @@ class JudgeVisionConfig(PreTrainedConfig):
         column_width: int = 128,
         match_width: int = 16,
         template_m: float = 48.0,
+        photo_encoder: str = "compact",
+        strip_detail: int = 1,
         **kwargs: Any,  # noqa: ANN401  (transformers' own settings)
     ) -> None:
         """Keeps the sizes."""
         self.image_size, self.width = image_size, tuple(width)
         self.column_width, self.match_width, self.template_m = column_width, match_width, template_m
-        self.hidden_size = match_width * RANGES * STRIP_COLUMNS // COLUMNS_PER_OUTPUT // SECTORS
+        self.photo_encoder, self.strip_detail = photo_encoder, strip_detail
+        self.hidden_size = match_width * RANGES * polar_columns(self.sizes) // SECTORS
         super().__init__(**kwargs)
 
     @property
@@ -77,6 +82,9 @@ class JudgeVisionConfig(PreTrainedConfig):
         fine, middle, coarse = self.width
         return ModelConfig(
             heads=("match",),
+            photo_encoder=self.photo_encoder,
+            strip_height=self.strip_detail * STRIP_ROWS,
+            columns_per_heading=self.strip_detail * PER_BIN,
             width=(fine, middle, coarse),
             column_width=self.column_width,
             match_width=self.match_width,
@@ -151,7 +159,7 @@ class JudgeVisionModel(PreTrainedModel):
         seen = (strip > -1).any(0, keepdim=True)
         masked = torch.cat([torch.where(seen, strip, torch.zeros_like(strip)), seen.to(strip.dtype)])
         polar = self._polar(masked, seen[0].any(0))
-        columns = STRIP_COLUMNS // COLUMNS_PER_OUTPUT
+        columns = polar_columns(self.match.config)
         headings = 1 if known else columns
         start = torch.arange(headings, device=picture.device) * (2 * torch.pi / headings)
         template = self.match.template(polar[None], start[None])
@@ -159,19 +167,24 @@ class JudgeVisionModel(PreTrainedModel):
 
     def _polar(self, strip: Tensor, seen: Tensor) -> Tensor:
         """(4, rows, columns) and which columns hold something to (match_width, ranges, columns / 4), zero elsewhere."""
-        blocks = seen.reshape(-1, 8).any(1)
-        total = STRIP_COLUMNS // COLUMNS_PER_OUTPUT
+        blocks = seen.reshape(-1, PER_BIN).any(1)
         if bool(blocks.all()):
-            whole: Tensor = self.match.polar(strip[None].to(self.dtype), True)[0]
-            return whole.float()
-        polar = torch.zeros(self.config.match_width, RANGES, total, device=strip.device)
+            return self._through_match(strip, True)
+        polar = torch.zeros(self.config.match_width, RANGES, polar_columns(self.match.config), device=strip.device)
         if not bool(blocks.any()):
             return polar
         first, count = _run(blocks.tolist())
-        some = strip.roll(-8 * first, 2)[:, :, : 8 * count]
-        part = self.match.polar(some[None].to(self.dtype), False)[0].float()
+        part = self._through_match(strip.roll(-PER_BIN * first, 2)[:, :, : PER_BIN * count], False)
         polar[:, :, : part.shape[2]] = part
-        return polar.roll(8 * first // COLUMNS_PER_OUTPUT, 2)
+        return polar.roll(PER_HEADING * first, 2)
+
+    def _through_match(self, strip: Tensor, around: bool) -> Tensor:
+        """(4, rows, columns) of a picture to (match_width, ranges, columns), by an encoder that may take finer ones."""
+        fine = strip[None].to(self.dtype)
+        if self.config.strip_detail > 1:
+            fine = functional.interpolate(fine, scale_factor=self.config.strip_detail)
+        polar: Tensor = self.match.polar(fine, around)[0]
+        return polar.float()
 
     def look(self, photo: Glimpse, places: Tensor) -> list[Looks]:
         """Lays places (N, match_width, C, C) under a photo, each at the pose that fits it best."""
@@ -192,7 +205,7 @@ class JudgeVisionModel(PreTrainedModel):
 
     def _ground(self, places: Tensor, start: Tensor, row: Tensor, col: Tensor) -> Tensor:
         """(N, match_width, ranges, columns): what lies around cells, columns clockwise from an azimuth in radians."""
-        columns, cells = STRIP_COLUMNS // COLUMNS_PER_OUTPUT, places.shape[-1]
+        columns, cells = polar_columns(self.match.config), places.shape[-1]
         steps = torch.arange(columns, device=places.device) + 0.5
         azimuth = start[:, None, None] + steps * (2 * torch.pi / columns)
         config = self.match.config
@@ -213,7 +226,12 @@ def tower_of(model: Model) -> JudgeVisionModel:
         raise TiercelError(f"model {model.name} has no geometric match to look with: use one with the head 'match'.")
     sizes = model.config
     config = JudgeVisionConfig(
-        width=sizes.width, column_width=sizes.column_width, match_width=sizes.match_width, template_m=sizes.template_m
+        width=sizes.width,
+        column_width=sizes.column_width,
+        match_width=sizes.match_width,
+        template_m=sizes.template_m,
+        photo_encoder=sizes.photo_encoder,
+        strip_detail=sizes.columns_per_heading // PER_BIN,
     )
     tower = JudgeVisionModel(config)
     tower.match.load_state_dict(model.match.state_dict())

@@ -19,8 +19,14 @@ from tiercel.models.blocks import ConvUnit, Residual
 from tiercel.models.config import ModelConfig
 from tiercel.models.encoders import photo_encoder
 
-COLUMNS_PER_OUTPUT = 4
+PER_HEADING = 2
+"""Columns of a photo's template in one azimuth bin."""
 RANGES = 24
+
+
+def polar_columns(config: ModelConfig) -> int:
+    """Columns of a full turn in the geometric match."""
+    return config.headings * PER_HEADING
 
 
 class MatchHead(nn.Module):
@@ -36,7 +42,7 @@ class MatchHead(nn.Module):
         """Makes the layers."""
         super().__init__()
         self.config = config
-        self.photo = photo_encoder(config, COLUMNS_PER_OUTPUT)
+        self.photo = photo_encoder(config, PER_HEADING)
         self.column = nn.Linear(config.column_width, 128)
         self.normalisation = nn.LayerNorm(128)
         self.ranges = nn.Linear(128, RANGES * config.match_width)
@@ -69,7 +75,7 @@ class MatchHead(nn.Module):
         return functional.normalize(self.output(mixed).float(), dim=1)
 
     def polar(self, strip: Tensor, around: bool) -> Tensor:
-        """Strips (B, 4, rows, columns) to what lies where: (B, match_width, ranges, columns / 4)."""
+        """Strips (B, 4, rows, columns) to what lies where: (B, match_width, ranges, `PER_HEADING` a bin)."""
         columns = functional.relu(self.column(self.photo(strip, around)))
         ranges: Tensor = self.ranges(self.normalisation(columns)).float()
         return ranges.reshape(*ranges.shape[:2], RANGES, -1).permute(0, 3, 2, 1)
@@ -85,7 +91,7 @@ class MatchHead(nn.Module):
             (B, H, match_width, side, side), rows from north; zero where the photo did not look. H = 1 for a (B,) start.
         """
         start = start[:, None] if start.ndim == 1 else start
-        count, total = polar.shape[3], self.config.strip_columns // COLUMNS_PER_OUTPUT
+        count, total = polar.shape[3], polar_columns(self.config)
         steps = (torch.arange(2 * self.radius + 1, device=polar.device) - self.radius) * self.config.match_cell_m
         south, east = torch.meshgrid(steps, steps, indexing="ij")
         distance = (south**2 + east**2).sqrt()

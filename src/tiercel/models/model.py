@@ -24,7 +24,7 @@ from tiercel.models.embedding import EmbeddingHead
 from tiercel.models.encoders import photo_encoder
 from tiercel.models.features import BlockFeatures, PhotoFeatures
 from tiercel.models.justzoomin import JustZoomInNet, images_to_tensor, photo_halves
-from tiercel.models.match import COLUMNS_PER_OUTPUT, MatchHead
+from tiercel.models.match import MatchHead
 from tiercel.models.packing import packed
 from tiercel.models.retrieval import RetrievalHead, turned
 from tiercel.models.strips import Strip, photo_strip
@@ -323,11 +323,6 @@ def strips_to_tensor(strips: NDArray[np.uint8]) -> Tensor:
 def overhead_to_tensor(pixels: NDArray[np.uint8], covered: NDArray[np.bool_]) -> Tensor:
     """Overhead pictures (B, H, W, 3) uint8 to (B, 3, H, W) floats -1..1, 0 where not covered."""
     return image_to_tensor(torch.from_numpy(np.ascontiguousarray(pixels))) * torch.from_numpy(covered)[:, None]
-
-
-def polar_columns(config: ModelConfig) -> int:
-    """Columns of a full turn in the geometric match."""
-    return config.strip_columns // COLUMNS_PER_OUTPUT
 
 
 def save_model(model: Model, folder: Path, card: str) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 from tiercel.atlas import Atlas
 from tiercel.errors import TiercelError
 from tiercel.models.features import PhotoFeatures
-from tiercel.models.match import MatchHead, correlate, correlate_spectra, template_spectrum
-from tiercel.models.model import Model, polar_columns
+from tiercel.models.match import MatchHead, correlate, correlate_spectra, polar_columns, template_spectrum
+from tiercel.models.model import Model
 
 Floats = NDArray[np.float64]
 _Array = TypeVar("_Array", Tensor, NDArray[np.float32])

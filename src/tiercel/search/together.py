@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tiercel.errors import TiercelError
 from tiercel.models import Model, ModelConfig, PhotoFeatures
-from tiercel.models.model import polar_columns
+from tiercel.models.match import polar_columns
 from tiercel.photos import Photo
 from tiercel.photos.metadata import Known
 

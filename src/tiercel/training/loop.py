@@ -439,14 +439,21 @@ def take_over(model: Model, path: Path, parts: tuple[str, ...] = ()) -> int:
     """
     if not path.exists():
         raise TiercelError(f"{path} is not there yet: train that stage first.")
-    own, taken = model.state_dict(), {}
-    for name, value in load_file(path).items():
-        if parts and not name.startswith(parts):
-            continue
-        lent = {new + name.removeprefix(old) for old, heads in LENT.items() for new in heads if name.startswith(old)}
-        for target in lent | {name}:
-            if target in own and own[target].shape == value.shape:
-                taken[target] = value.to(own[target].dtype)
+    own, weights = model.state_dict(), load_file(path)
+    weights = {name: value for name, value in weights.items() if not parts or name.startswith(parts)}
+    lent = {
+        new + name.removeprefix(old): value
+        for old, heads in LENT.items()
+        for new in heads
+        for name, value in weights.items()
+        if name.startswith(old)
+    }
+    # What the head itself has learnt comes before what it may borrow.
+    taken = {
+        name: value.to(own[name].dtype)
+        for name, value in (lent | weights).items()
+        if name in own and own[name].shape == value.shape
+    }
     if not taken:
         raise TiercelError(f"{path} has no weights that fit this stage: start from a stage with the head 'retrieval'.")
     model.load_state_dict(taken, strict=False)

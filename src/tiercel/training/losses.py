@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tiercel.errors import TiercelError
-from tiercel.models.match import COLUMNS_PER_OUTPUT, RANGES, MatchHead, correlate
+from tiercel.models.match import RANGES, MatchHead, correlate, polar_columns
 from tiercel.models.model import Model
 from tiercel.models.retrieval import FEATURES, RetrievalHead, pose_scores
 from tiercel.models.zoom import ZoomHead
@@ -386,9 +386,7 @@ class MatchLoss(nn.Module):
         cover, config = batch["land_cover"], head.config
         map_loss, on_map = naming_loss(self.name(self.SHARPNESS * features.permute(0, 2, 3, 1)), cover.long())
         columns = torch.arange(polar.shape[3], device=polar.device) + 0.5
-        azimuth = batch["start"][..., 0].flatten()[:, None] + columns * (
-            2 * math.pi * COLUMNS_PER_OUTPUT / config.strip_columns
-        )
+        azimuth = batch["start"][..., 0].flatten()[:, None] + columns * (2 * math.pi / polar_columns(config))
         ranges = (torch.arange(RANGES, device=polar.device) + 0.5) * (config.template_m / RANGES)
         seen = cover_in_view(cover, crop, batch["truth"].flatten(0, 1), azimuth, ranges, config.match_cell_m)
         photo_loss, in_photo = naming_loss(self.name(self.SHARPNESS * polar.permute(0, 2, 3, 1)), seen)
