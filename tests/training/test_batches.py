@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -329,8 +330,6 @@ def same(one, other) -> bool:
 
 @pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
 def test_a_city_without_photos(city, kind) -> None:
-    import dataclasses
-
     empty = dataclasses.replace(city, positions=city.positions[:0], strips=city.strips[:0])
     with pytest.raises(ValueError, match="render more views"):
         kind(FixedCities([empty]), small_stage(), CONFIG).sample(np.random.default_rng(0))
@@ -347,3 +346,15 @@ def test_pictures_are_plain_from_the_step_on_that_is_said(cities, kind) -> None:
         return torch.equal(one, other)
 
     assert [same(step) for step in (0, 9, 10, 500, None)] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
+def test_faults_and_styles_come_at_every_step_and_touch_nothing_else(cities, kind) -> None:
+    plain = small_stage(heads=("retrieval",), plain_from=1, panoramas=1.0)
+    changed = dataclasses.replace(plain, faults=1.0, restyled=1.0)
+    for step in (5, None):
+        before, after = (
+            kind(FixedCities(cities), stage, CONFIG).sample(np.random.default_rng(1), step) for stage in (plain, changed)
+        )
+        assert {name for name in before if not torch.equal(before[name], after[name])} == {"strips", "image"}
+        assert torch.equal(before["strips"][:, :, 3], after["strips"][:, :, 3])

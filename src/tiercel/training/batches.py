@@ -22,8 +22,10 @@ from tiercel.models.config import ModelConfig
 from tiercel.models.model import overhead_to_tensor, strips_to_tensor
 from tiercel.training.augmentation import augment_overhead, augment_photos
 from tiercel.training.cities import TrainingCity
+from tiercel.training.faults import faulty_photos
 from tiercel.training.feeding import Crop, Cut, Feed
 from tiercel.training.recipe import Stage
+from tiercel.training.restyling import restyled_overhead
 
 Batch = dict[str, Tensor]
 Floats = NDArray[np.float64]
@@ -197,13 +199,17 @@ def padded_crop(
 
 def _augmented(batch: Batch, stage: Stage, rng: np.random.Generator, step: int | None) -> Batch:
     """A batch with light, colours and sharpness varied, as far as the stage has it at this step."""
-    if stage.plain_from and (step is None or step >= stage.plain_from):
-        return batch
-    pictures = {"image", "root_image", "middle_image", "fine_images"} & set(batch)
-    varied = {name: augment_overhead(batch[name], stage.augmented, rng) for name in sorted(pictures)}
+    overhead = {name: batch[name] for name in ("fine_images", "image", "middle_image", "root_image") if name in batch}
     strips = batch["strips"]
-    photos = augment_photos(strips.flatten(0, 1), stage.augmented, rng).reshape(strips.shape)
-    return batch | varied | {"strips": photos}
+    photos = strips.flatten(0, 1)
+    if not stage.plain_from or (step is not None and step < stage.plain_from):
+        overhead = {name: augment_overhead(images, stage.augmented, rng) for name, images in overhead.items()}
+        photos = augment_photos(photos, stage.augmented, rng)
+    if stage.restyled > 0:
+        overhead = {name: restyled_overhead(images, stage.restyled, rng) for name, images in overhead.items()}
+    if stage.faults > 0:
+        photos = faulty_photos(photos, stage.faults, rng)
+    return batch | overhead | {"strips": photos.reshape(strips.shape)}
 
 
 class RetrievalBatches:

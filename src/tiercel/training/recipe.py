@@ -66,6 +66,8 @@ class Stage:
         panoramas_until: Before this step there are only panoramas, which are easier to learn from.
         augmented: Share of pictures whose colours are varied.
         plain_from: From this step on none are, so that training ends on what the simulator makes; 0 for never.
+        faults: Share of photos with faults that real ones have (retrieval, zoom and match), at every step.
+        restyled: Share of overhead pictures in another style (retrieval, zoom and match), at every step.
         field_of_view: Least and greatest horizontal field of view of photos.
         tilt: Standard deviations of the pitch and roll of photos, degrees.
         heading_error: How far off the right heading may be, degrees (match): as much as a compass, or as the nearest
@@ -122,6 +124,8 @@ class Stage:
     panoramas_until: int = 0
     augmented: float = 0.5
     plain_from: int = 0
+    faults: float = 0.0
+    restyled: float = 0.0
     field_of_view: tuple[float, float] = (55.0, 120.0)
     tilt: tuple[float, float] = (3.5, 1.0)
     heading_error: float = 2.8
