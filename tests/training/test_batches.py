@@ -14,13 +14,14 @@ from tiercel.training.batches import (
     MatchBatches,
     RetrievalBatches,
     Turn,
+    _leaning,
     _pinhole_mask,
     _tilted,
     cut_photos,
     padded_crop,
     photo_bins,
 )
-from tiercel.training.cities import SPARE_ROWS
+from tiercel.training.cities import spare_rows
 from tiercel.training.feeding import FixedCities
 from tiercel.training.loop import Steps
 from tiercel.training.recipe import Stage
@@ -119,32 +120,69 @@ def seen_in(azimuth, tangent) -> np.ndarray:
 
 @pytest.mark.parametrize(("pitch", "roll"), [(0.0, 0.0), (6.0, 0.0), (-5.0, 3.0), (0.0, -4.0)])
 @pytest.mark.parametrize("field", [64.0, 97.0])
-def test_photos_of_tilted_cameras_in_training_are_those_that_people_take(pitch, roll, field) -> None:
-    """A strip cut from a panorama for a tilted camera is the strip of the photo that this camera takes."""
+@pytest.mark.parametrize(("wider", "bend"), [(0.0, 0.0), (0.08, 0.0), (-0.04, 0.06)])
+def test_photos_of_careless_cameras_in_training_are_those_that_people_take(pitch, roll, field, wider, bend) -> None:
+    """A strip cut from a panorama for a camera is the strip of the photo that this camera takes."""
     height, width = 480, 640
     camera = Pinhole(0.0, pitch, roll, field, height, width)
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    ahead, right, up = camera.directions(columns, rows)
+    aside, below = (columns - width / 2) / camera.focal, (rows - height / 2) / camera.focal
+    scale = camera.focal * (1 + wider) * (1 + bend * (aside**2 + below**2))
+    ahead, right, up = camera.directions(width / 2 + aside * scale, height / 2 + below * scale)
     pixels = seen_in(np.arctan2(right, ahead), up / np.hypot(ahead, right))
     strip = photo_strip(pixels, panorama=False, field_of_view=field, heading=None, config=CONFIG).pixels
     per_column, per_bin = 2 * np.pi / CONFIG.strip_columns, CONFIG.columns_per_heading
     middle = field / 2 / CONFIG.bin_deg * per_bin
-    tall = CONFIG.strip_height + 2 * SPARE_ROWS
+    tall = CONFIG.strip_height + 2 * spare_rows(CONFIG)
     azimuth = (np.arange(-per_bin, strip.shape[1] + per_bin) + 0.5 - middle) * per_column
     step = 2 * CONFIG.vertical_tangent / CONFIG.strip_height
     around = seen_in(*np.broadcast_arrays(azimuth, step * (tall / 2 - np.arange(tall) - 0.5)[:, None]))
     tangent = step * (CONFIG.strip_height / 2 - np.arange(CONFIG.strip_height) - 0.5)
     tilt = np.radians([[pitch, roll]])
-    cut = _tilted(around[None], np.array([middle]), tilt, tangent, CONFIG)[0]
+    cut = _tilted(around[None], np.array([middle]), tilt, np.array([[wider, bend]]), tangent, CONFIG)[0]
     seen = strip[..., 3] == 255
     assert seen.mean() > 0.5
     difference = np.abs(cut[seen].astype(int) - strip[seen, :3]).max(1)
     assert np.percentile(difference, 99) < 6
-    level = _tilted(around[None], np.array([middle]), np.zeros((1, 2)), tangent, CONFIG)[0]
-    spare = around[SPARE_ROWS:-SPARE_ROWS, per_bin:-per_bin]
+    level = _tilted(around[None], np.array([middle]), np.zeros((1, 2)), np.zeros((1, 2)), tangent, CONFIG)[0]
+    spare = around[spare_rows(CONFIG) : -spare_rows(CONFIG), per_bin:-per_bin]
     assert np.abs(level[seen].astype(int) - spare[seen]).max() <= 1
-    if pitch or roll:
+    if pitch or roll or wider > 0:
         assert np.abs(level[seen].astype(int) - strip[seen, :3]).max(1).mean() > 4 * difference.mean()
+
+
+def test_leaning_panoramas_are_those_that_leaning_cameras_take() -> None:
+    """A camera that leans by 4 degrees to the north sees the horizon rise there, and each point where it is."""
+    lean = np.radians(4.0)
+    tall, total = CONFIG.strip_height + 2 * spare_rows(CONFIG), CONFIG.strip_columns
+    azimuth = (np.arange(-CONFIG.columns_per_heading, total + CONFIG.columns_per_heading) + 0.5) * 2 * np.pi / total
+    step = 2 * CONFIG.vertical_tangent / CONFIG.strip_height
+    around = seen_in(*np.broadcast_arrays(azimuth, step * (tall / 2 - np.arange(tall) - 0.5)[:, None]))
+    tangent = step * (CONFIG.strip_height / 2 - np.arange(CONFIG.strip_height) - 0.5)
+
+    class Leans:
+        def normal(self, *_: object) -> np.ndarray:
+            return np.array([lean, 0.0]).reshape(2, 1, 1, 1)
+
+    cut = _leaning(around[None], small_stage(panorama_tilt=4.0), tangent, CONFIG, Leans())[0].astype(int)
+    own, above = np.meshgrid((np.arange(total) + 0.5) * 2 * np.pi / total, tangent)
+    east, north = np.sin(own), np.cos(own)
+    turned, up = north * np.cos(lean) - above * np.sin(lean), north * np.sin(lean) + above * np.cos(lean)
+    expected = seen_in(np.arctan2(east, turned), up / np.hypot(east, turned)).astype(int)
+    assert np.percentile(np.abs(cut - expected), 98) < 12
+    level = around[spare_rows(CONFIG) : -spare_rows(CONFIG), CONFIG.columns_per_heading : -CONFIG.columns_per_heading]
+    assert np.abs(cut - expected).mean() < 0.3 * np.abs(level.astype(int) - expected).mean()
+
+
+def test_panoramas_lean_only_if_asked() -> None:
+    strips = np.random.default_rng(0).integers(0, 255, coded_strips(6).shape).astype(np.uint8)
+    cut = [
+        cut_photos(
+            strips, CONFIG.headings, small_stage(panorama_tilt=tilt), CONFIG, np.random.default_rng(3), 1.0
+        ).strips
+        for tilt in (0.0, 0.0, 3.0)
+    ]
+    assert np.array_equal(cut[0], cut[1]) and not np.array_equal(cut[0], cut[2])
 
 
 def test_the_widths_of_photos() -> None:
@@ -313,6 +351,20 @@ def test_land_cover_agrees_with_the_pixels(cities, forced_turn, kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
+def test_positions_are_off_as_far_as_the_stage_has_it(cities, kind) -> None:
+    truth = []
+    for error in (0.0, 3.0):
+        stage = small_stage(heads=("retrieval",), photos_per_crop=40, position_error=error, panoramas=1.0)
+        batches = kind(FixedCities(cities), stage, CONFIG, augment=False)
+        truth.append(
+            np.concatenate([batches.sample(np.random.default_rng(seed))["truth"].numpy() for seed in range(9)])
+        )
+    # The draws behind the first crop differ with the chance that errors take; those of the first crops agree.
+    off = (truth[1] - truth[0]).reshape(9, -1, 40, 2)[:, 0]
+    assert off.std() == pytest.approx(3.0, rel=0.1) and abs(off.mean()) < 0.5
+
+
+@pytest.mark.parametrize("kind", [RetrievalBatches, MatchBatches])
 def test_batches_are_a_function_of_seed_and_step(cities, kind) -> None:
     batches = kind(FixedCities(cities), small_stage(cities_per_step=1, crops_per_city=1, squares_per_crop=1), CONFIG)
     first = Steps(batches, 3, range(0, 6), 0)
@@ -354,7 +406,8 @@ def test_faults_and_styles_come_at_every_step_and_touch_nothing_else(cities, kin
     changed = dataclasses.replace(plain, faults=1.0, restyled=1.0)
     for step in (5, None):
         before, after = (
-            kind(FixedCities(cities), stage, CONFIG).sample(np.random.default_rng(1), step) for stage in (plain, changed)
+            kind(FixedCities(cities), stage, CONFIG).sample(np.random.default_rng(1), step)
+            for stage in (plain, changed)
         )
         assert {name for name in before if not torch.equal(before[name], after[name])} == {"strips", "image"}
         assert torch.equal(before["strips"][:, :, 3], after["strips"][:, :, 3])

@@ -9,7 +9,7 @@ import pytest
 from tests.models.tiny import tiny_config
 from tiercel.sim import OverheadLook, make_world, render_overhead
 from tiercel.training import cities as module
-from tiercel.training.cities import FACTORS, SPARE_ROWS, TrainingCity, describe, prepare_cities, prepare_city, shrunk
+from tiercel.training.cities import FACTORS, TrainingCity, describe, prepare_cities, prepare_city, shrunk, spare_rows
 from tiercel.training.recipe import Cities
 
 CITIES = Cities(train=2, validation=0, views=6, pavement=0.5, size=250.0)
@@ -32,7 +32,7 @@ def test_a_city_s_arrays(folder) -> None:
     }
     cells = round(CITIES.size / CONFIG.match_cell_m)
     assert city.land_cover.shape == (cells, cells) and len(np.unique(city.land_cover)) > 4
-    assert city.strips.shape == (6, CONFIG.strip_height + 2 * SPARE_ROWS, CONFIG.strip_columns, 3)
+    assert city.strips.shape == (6, CONFIG.strip_height + 2 * spare_rows(CONFIG), CONFIG.strip_columns, 3)
     assert city.positions.shape == (6, 2)
     assert ((city.positions >= 0) & (city.positions <= CITIES.size)).all()
     # Sharp, varied pictures, not a blank canvas.

@@ -15,10 +15,10 @@ from tests.training.test_pairs import PAIRS
 from tiercel.datasets import pairs as datasets
 from tiercel.datasets.pairs import PairQuery, PairSplit, Reference
 from tiercel.errors import TiercelError
-from tiercel.models import load_model
+from tiercel.models import ModelConfig, load_model
 from tiercel.models.config import EmbeddingConfig
 from tiercel.training import Recipe, train
-from tiercel.training.cities import SPARE_ROWS
+from tiercel.training.cities import spare_rows
 from tiercel.training.contrastive import PairBatches, fitting
 from tiercel.training.dataset_pairs import DatasetPairs, areas, open_pair_sources
 from tiercel.training.loop import Prepared, optimiser_for, train_stage
@@ -67,7 +67,7 @@ def test_a_panorama_begins_in_the_north(folder, heading) -> None:
     source = source_of(folder, [query(folder, f"panorama{heading}", 3, float(heading))])
     view = source.view(0)
     assert view.around and view.start == 0
-    assert view.strip.shape == (64 + 2 * SPARE_ROWS, 256, 4)
+    assert view.strip.shape == (64 + 2 * spare_rows(ModelConfig()), 256, 4)
     azimuth = (np.arange(256) + 0.5) * 360 / 256
     found = view.strip[len(view.strip) // 2, :, :3].astype(int)
     assert np.abs(found - scene(azimuth, 0.0)).max() < 12

@@ -15,7 +15,15 @@ from tiercel.sim.world import Surface
 from tiercel.training import losses
 from tiercel.training.batches import MatchBatches, RetrievalBatches
 from tiercel.training.feeding import FixedCities
-from tiercel.training.losses import UNSEEN, MatchLoss, RetrievalLoss, cover_in_view, loss_for, naming_loss
+from tiercel.training.losses import (
+    UNSEEN,
+    MatchLoss,
+    RetrievalLoss,
+    cover_in_view,
+    held_right,
+    loss_for,
+    naming_loss,
+)
 
 PIXEL_M = 2 * CONFIG.resolution
 STAGE = small_stage(crops_per_city=1, panoramas=0.0)
@@ -381,3 +389,25 @@ def test_photos_are_asked_for_what_lies_where_they_look(covered, monkeypatch) ->
             right += int(cover[crop, row, col] == in_photo[photo, ring, column])
     # Ranges are rounded to whole cells, so some lie beyond the edge of a patch.
     assert total > 200 and right / total > 0.8
+
+
+def test_a_truth_that_is_known_exactly_is_shared_by_the_cells_around_it() -> None:
+    log = torch.randn(1, 5, 5, generator=torch.Generator().manual_seed(0)).flatten(1).log_softmax(1).reshape(1, 5, 5)
+    exact = held_right(log, torch.tensor([[3.0, 1.0]]), 0.0)
+    assert float(exact) == pytest.approx(float(log[0, 1, 3]))
+    between = held_right(log, torch.tensor([[3.25, 1.0]]), 0.0)
+    assert float(between) == pytest.approx(float(0.75 * log[0, 1, 3] + 0.25 * log[0, 1, 4]))
+
+
+def test_a_truth_that_is_known_about_may_be_any_cell_near_by() -> None:
+    """Whoever is sure of a cell within the error is not blamed for it, and more so the nearer it is."""
+    said, sure = torch.tensor([[5.0, 5.0]]), {}
+    for east in (5, 6, 10):
+        log = torch.full((1, 11, 11), -30.0)
+        log[0, 5, east] = 0.0
+        sure[east] = float(held_right(log, said, 1.5)), float(held_right(log, said, 0.0))
+    weight = [-0.5 * ((step - 5) / 1.5) ** 2 for step in range(11)]
+    total = math.log(sum(math.exp(one) for one in weight))
+    assert sure[6][0] == pytest.approx(weight[6] + weight[5] - 2 * total, abs=1e-3)
+    assert sure[5][0] > sure[6][0] > sure[10][0] > sure[10][1]
+    assert sure[6][1] == pytest.approx(-30.0)

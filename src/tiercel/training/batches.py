@@ -88,14 +88,15 @@ def cut_photos(
 ) -> Photos:
     """Cut strips of `bins` azimuth bins from panoramas whose left edge looks north.
 
-    Panoramas come level, as mapping cars and stitching programs make them. Photos come from a camera that somebody held
-    more or less straight, and nobody knows how straight: their strips are laid out as if it had been level.
+    Panoramas come level, as mapping cars and stitching programs make them, or nearly so. Photos come from a camera that
+    somebody held more or less straight, and whose lens nobody has measured: their strips are laid out as if it had been
+    level and all that is said of it were true.
 
     Args:
         panoramas: (n, rows, columns, 3), or 4 with what they saw (above 127) in the last; rows beyond those of a strip,
             as many above as below, are spare.
         bins: All of them for whole panoramas; fewer for photos under the mask of a pinhole camera.
-        stage: Its range of fields of view.
+        stage: Its ranges of fields of view, tilts and lenses.
         config: Sizes.
         rng: Source of chance.
         aligned: Share of strips whose left edge lies on the edge of an azimuth bin, as when the heading is known.
@@ -104,13 +105,14 @@ def cut_photos(
     rows, per_bin, around = config.strip_height, config.columns_per_heading, bins == config.headings
     start = np.asarray(rng.integers(0, total, count))
     start = np.where(rng.random(count) < aligned, start // per_bin * per_bin, start)
-    slack = 0 if around else per_bin
+    level = around and not stage.panorama_tilt
+    slack = 0 if level else per_bin
     columns = (start[:, None] + np.arange(-slack, bins * per_bin + slack)) % total
     pixels = np.take_along_axis(panoramas, columns[:, None, :, None], axis=2)
     mask = np.full((count, rows, bins * per_bin, 1), 255, np.uint8)
     tangent = config.vertical_tangent * (1.0 - (np.arange(rows) + 0.5) * 2.0 / rows)
     if around:
-        pixels = pixels[:, spare : spare + rows]
+        pixels = pixels[:, spare : spare + rows] if level else _leaning(pixels, stage, tangent, config, rng)
         for index in range(count):
             top, bottom = (config.vertical_tangent * rng.uniform(0.6, 1.4, 2)) if rng.random() < 0.3 else (9.0, 9.0)
             mask[index, (tangent > top) | (tangent < -bottom)] = 0
@@ -118,7 +120,8 @@ def cut_photos(
         seen = [_pinhole_mask(bins, stage, config, tangent, rng) for _ in range(count)]
         mask[..., 0] = np.where([one for one, _ in seen], 255, 0)
         tilt = rng.normal(0.0, np.radians(stage.tilt), (count, 2))
-        pixels = _tilted(pixels, np.array([middle for _, middle in seen]), tilt, tangent, config)
+        lens = rng.uniform(-1.0, 1.0, (count, 2)) * (stage.field_of_view_error, stage.distortion)
+        pixels = _tilted(pixels, np.array([middle for _, middle in seen]), tilt, lens, tangent, config)
     if pixels.shape[3] > 3:
         mask[pixels[..., 3] <= 127] = 0
         pixels = pixels[..., :3]
@@ -126,14 +129,16 @@ def cut_photos(
 
 
 def _tilted(
-    pixels: NDArray[np.uint8], middle: Floats, tilt: Floats, tangent: Floats, config: ModelConfig
+    pixels: NDArray[np.uint8], middle: Floats, tilt: Floats, lens: Floats, tangent: Floats, config: ModelConfig
 ) -> NDArray[np.uint8]:
-    """What strips of photos hold whose cameras were tilted: the inverse of `tiercel.models.strips`.
+    """What strips of photos hold whose cameras were tilted, or not as said: the inverse of `tiercel.models.strips`.
 
     Args:
         pixels: (n, rows and spare rows, columns and one azimuth bin on each side, channels) of level panoramas.
         middle: (n,) columns from the left edge of the strip to the photo's centre.
         tilt: (n, 2) pitch upwards and roll clockwise, radians.
+        lens: (n, 2) how much wider the photo is than it is said to be, as a share, and the radial distortion 45 degrees
+            from its centre.
         tangent: (rows,) tangents of elevation of the strip's rows.
         config: Sizes.
 
@@ -146,12 +151,49 @@ def _tilted(
     relative = np.clip((np.arange(width) + 0.5 - middle[:, None, None]) * per_column, -1.4, 1.4)
     # In the picture plane, one focal length ahead.
     right, up = np.broadcast_arrays(np.tan(relative), tangent[:, None] / np.cos(relative))
+    if lens.any():
+        wider, bend = lens.T[:, :, None, None]
+        scale = (1.0 + wider) * (1.0 + bend * np.minimum(right**2 + up**2, 2.0))
+        right, up = right * scale, up * scale
     pitch, roll = (angle[:, None, None] for angle in tilt.T)
     across, over = right * np.cos(roll) + up * np.sin(roll), up * np.cos(roll) - right * np.sin(roll)
     ahead, above = np.cos(pitch) - over * np.sin(pitch), np.sin(pitch) + over * np.cos(pitch)
     column = middle[:, None, None] + np.arctan2(across, ahead) / per_column + config.columns_per_heading
     row = height / 2 - above / np.hypot(across, ahead) / per_row
-    grid = np.stack([column / pixels.shape[2] * 2 - 1, row / height * 2 - 1], -1).astype(np.float32)
+    return _read(pixels, row, column)
+
+
+def _leaning(
+    pixels: NDArray[np.uint8], stage: Stage, tangent: Floats, config: ModelConfig, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """What panoramas hold that were not quite level: leaning about two level axes, by small angles.
+
+    Args:
+        pixels: (n, rows and spare rows, columns and one azimuth bin on each side, channels) of level panoramas.
+        stage: How much they lean.
+        tangent: (rows,) tangents of elevation of the strip's rows.
+        config: Sizes.
+        rng: Source of chance.
+
+    Returns:
+        (n, rows, columns, channels).
+    """
+    height, total, rows = pixels.shape[1], config.strip_columns, len(tangent)
+    per_column, per_row = 2 * np.pi / total, 2 * config.vertical_tangent / rows
+    forward, sideways = rng.normal(0.0, np.radians(stage.panorama_tilt), (2, len(pixels), 1, 1))
+    azimuth = (np.arange(total) + 0.5) * per_column
+    # To first order in the angles: how far up a direction is tilted, and how far a point above the horizon moves aside.
+    up = forward * np.cos(azimuth) + sideways * np.sin(azimuth)
+    aside = forward * np.sin(azimuth) - sideways * np.cos(azimuth)
+    above = tangent[:, None]
+    column = np.arange(total) + 0.5 + above * aside / per_column + config.columns_per_heading
+    row = height / 2 - (above + up * (1.0 + above**2)) / per_row
+    return _read(pixels, row, column)
+
+
+def _read(pixels: NDArray[np.uint8], row: Floats, column: Floats) -> NDArray[np.uint8]:
+    """Bilinear samples (n, rows, columns, C) of pictures (n, H, W, C); pixels have their centres at halves."""
+    grid = np.stack([column / pixels.shape[2] * 2 - 1, row / pixels.shape[1] * 2 - 1], -1).astype(np.float32)
     source = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
     found = functional.grid_sample(source, torch.from_numpy(grid), padding_mode="border", align_corners=False)
     return np.asarray(found.permute(0, 2, 3, 1).round().to(torch.uint8).numpy())
@@ -212,6 +254,11 @@ def _augmented(batch: Batch, stage: Stage, rng: np.random.Generator, step: int |
     return batch | overhead | {"strips": photos.reshape(strips.shape)}
 
 
+def _position_error(count: int, stage: Stage, rng: np.random.Generator) -> Floats:
+    """How far off photos are from where they are said to be: (count, 2) metres."""
+    return rng.normal(0.0, stage.position_error, (count, 2)) if stage.position_error else np.zeros((count, 2))
+
+
 class RetrievalBatches:
     """Batches for the retrieval and zoom heads; `sample(rng)` makes one.
 
@@ -263,7 +310,7 @@ class RetrievalBatches:
         config, stage = self.config, self.stage
         corner, photos, members = crop.corner, crop.photos, crop.members
         panoramas = turn.strips(np.asarray(city.strips[photos]))
-        truth = turn.points(city.positions[photos] - corner, self.side)
+        truth = turn.points(city.positions[photos] - corner, self.side) + _position_error(len(photos), stage, rng)
         cut = cut_photos(panoramas, bins, stage, config, rng, aligned=0.5)
         left, top = np.round(corner / self.pixel).astype(int)
         image = turn.image(city.overhead[2][top : top + RETRIEVAL_CROP, left : left + RETRIEVAL_CROP])
@@ -422,10 +469,12 @@ class MatchBatches:
         right = cut.start * (2 * np.pi / config.strip_columns)
         right = right + np.radians(rng.uniform(-1, 1, len(right)) * self.stage.heading_error)
         wrong = rng.uniform(0, 2 * np.pi, (len(right), self.stage.wrong_headings))
+        truth = turn.points(city.positions[photos] - corner, self.side)
+        truth = truth + _position_error(len(photos), self.stage, rng)
         return {
             "image": overhead_to_tensor(np.ascontiguousarray(image)[None], covered)[0],
             "strips": strips_to_tensor(cut.strips),
             "start": torch.from_numpy(np.concatenate([right[:, None], wrong], 1).astype(np.float32)),
-            "truth": torch.from_numpy(turn.points(city.positions[photos] - corner, self.side).astype(np.float32)),
+            "truth": torch.from_numpy(truth.astype(np.float32)),
             "land_cover": torch.from_numpy(np.ascontiguousarray(cover)),
         }

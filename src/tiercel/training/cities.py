@@ -7,6 +7,7 @@ the left edge) with their positions. Preparing is resumable, and the same seed a
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -25,8 +26,8 @@ from tiercel.training.recipe import Cities
 
 FACTORS = (1, 2, 8, 32)
 """The orthophoto is kept at these multiples of the model's resolution: for match, retrieval, and the zoom levels."""
-SPARE_ROWS = 10
-"""Rows above and below a model's strip that are rendered as well, for photos from tilted cameras."""
+SPARE = 10 / 64
+"""Rows above and below a model's strip that are rendered as well, for photos from tilted cameras: a share of it."""
 VERSION = 4
 """Raised when the simulator changes what it draws, so that stale arrays are rendered anew."""
 
@@ -39,7 +40,7 @@ class TrainingCity:
         seed: The city's seed.
         overhead: For each of `FACTORS`, (N, N, 3) uint8, row 0 in the north.
         land_cover: (M, M) uint8, the class of each cell of the geometric match (see `tiercel.sim.landcover`).
-        strips: (V, rows, columns, 3) uint8 panoramas whose left edge looks north, `SPARE_ROWS` higher and lower than
+        strips: (V, rows, columns, 3) uint8 panoramas whose left edge looks north, `spare_rows` higher and lower than
             a model's strips.
         positions: (V, 2) float32, metres east and *south* of the north-west corner.
     """
@@ -55,7 +56,7 @@ class TrainingCity:
         """Map a prepared city's arrays into memory."""
         overhead = {factor: np.load(folder / f"overhead_{factor}.npy", mmap_mode="r") for factor in FACTORS}
         cover, strips = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("land_cover", "strips"))
-        return cls(int(folder.name), overhead, cover, strips, np.load(folder / "positions.npy"))
+        return cls(seed_of(folder), overhead, cover, strips, np.load(folder / "positions.npy"))
 
 
 def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> Path:
@@ -89,7 +90,18 @@ def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig) -
 
 def city_folder(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> Path:
     """Where `prepare_city` puts a city."""
-    return folder / _key(cities, config) / str(seed)
+    name = f"{seed}-hard" if difficulty_of(seed, cities) == "hard" else str(seed)
+    return folder / _key(cities, config) / name
+
+
+def seed_of(folder: Path) -> int:
+    """The seed of the city that a folder of `city_folder` holds."""
+    return int(folder.name.split("-")[0])
+
+
+def difficulty_of(seed: int, cities: Cities) -> str:
+    """Whether a city is ``plain`` or ``hard``: as evenly spread over the seeds as their shares allow."""
+    return "hard" if math.floor((seed + 1) * cities.hard) > math.floor(seed * cities.hard) else "plain"
 
 
 def remove_city(target: Path) -> None:
@@ -107,7 +119,7 @@ def prepare_cities(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[TrainingCity]:
     """Render the cities that are missing, in `workers` processes, and open all of them in the order of `seeds`."""
-    missing = [seed for seed in seeds if not (folder / _key(cities, config) / str(seed)).is_dir()]
+    missing = [seed for seed in seeds if not city_folder(seed, folder, cities, config).is_dir()]
     if missing:
         with ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn"), initializer=one_thread) as pool:
             jobs = [pool.submit(prepare_city, seed, folder, cities, config) for seed in missing]
@@ -115,7 +127,7 @@ def prepare_cities(
                 job.result()
                 if progress is not None:
                     progress(len(seeds) - len(missing) + done, len(seeds))
-    return [TrainingCity.open(folder / _key(cities, config) / str(seed)) for seed in seeds]
+    return [TrainingCity.open(city_folder(seed, folder, cities, config)) for seed in seeds]
 
 
 def one_thread() -> None:
@@ -129,25 +141,20 @@ def one_thread() -> None:
 def _key(cities: Cities, config: ModelConfig) -> str:
     """Folder name for cities that were rendered alike."""
     strip = f"{config.strip_height}x{config.strip_columns}@{config.vertical_tangent}"
-    return f"v{VERSION}-{cities.size:g}m-{config.resolution:g}m-{cities.views}x{strip}-{cities.pavement:g}"
+    rays = "" if cities.rays == 2 else f"-{cities.rays}"
+    return f"v{VERSION}-{cities.size:g}m-{config.resolution:g}m-{cities.views}x{strip}-{cities.pavement:g}{rays}"
 
 
 def _render(seed: int, cities: Cities, config: ModelConfig) -> dict[str, NDArray[np.generic]]:
-    from tiercel.sim import (
-        EYE_HEIGHTS,
-        OverheadLook,
-        StreetLook,
-        StreetRenderer,
-        make_world,
-        render_overhead,
-        sample_viewpoints,
-    )
+    from tiercel.sim import StreetRenderer, render_overhead, sample_viewpoints, scenario
     from tiercel.sim.landcover import land_cover
 
     rng = np.random.default_rng([seed, 1])
-    world = make_world(seed, cities.size)
+    day = int(rng.integers(1 << 20))
+    made = scenario(seed, cities.size, difficulty_of(seed, cities), rng)
+    world = made.world
     arrays: dict[str, NDArray[np.generic]] = {}
-    image = render_overhead(world, config.resolution, day=int(rng.integers(1 << 20)), look=OverheadLook.sample(rng))
+    image = render_overhead(made.map_world, config.resolution, day=day, look=made.overhead_look)
     for factor in FACTORS:
         arrays[f"overhead_{factor}.npy"] = shrunk(image, factor)
     arrays["land_cover.npy"] = land_cover(world, round(cities.size / config.match_cell_m))
@@ -156,16 +163,22 @@ def _render(seed: int, cities: Cities, config: ModelConfig) -> dict[str, NDArray
     counts: dict[Literal["street", "pavement"], int] = {"street": cities.views - on_pavement, "pavement": on_pavement}
     points = [sample_viewpoints(world, count, rng, kind=kind) for kind, count in counts.items() if count]
     x, y = (np.concatenate([np.asarray(p[name], np.float64) for p in points]) for name in ("x", "y"))
-    rows = config.strip_height + 2 * SPARE_ROWS
+    rows = config.strip_height + 2 * spare_rows(config)
     tangent = config.vertical_tangent * rows / config.strip_height
     strips = np.zeros((len(x), rows, config.strip_columns, 3), np.uint8)
     for index in range(len(x)):
-        look, camera = StreetLook.sample(rng), ("car", "roof")[index % 2] if index < counts["street"] else "foot"
-        eye = float(rng.uniform(*EYE_HEIGHTS[camera]))
-        strips[index] = renderer.cylinder(x[index], y[index], eye, 180.0, rows, config.strip_columns, tangent, look)
+        look, camera = made.street_look(rng), ("car", "roof")[index % 2] if index < counts["street"] else "foot"
+        eye = float(rng.uniform(*made.eye_heights[camera]))
+        size = rows, config.strip_columns, tangent
+        strips[index] = renderer.cylinder(x[index], y[index], eye, 180.0, *size, look, cities.rays)
     arrays["strips.npy"] = strips
     arrays["positions.npy"] = np.stack([x, cities.size - y], 1).astype(np.float32)
     return arrays
+
+
+def spare_rows(config: ModelConfig) -> int:
+    """Rows above a model's strip that panoramas have, and as many below."""
+    return round(SPARE * config.strip_height)
 
 
 def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

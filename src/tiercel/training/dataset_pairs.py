@@ -14,7 +14,7 @@ from tiercel.geo.sphere import EARTH_RADIUS_M
 from tiercel.models.config import ModelConfig
 from tiercel.models.strips import photo_strip
 from tiercel.photos import Photo
-from tiercel.training.cities import SPARE_ROWS
+from tiercel.training.cities import spare_rows
 from tiercel.training.pairs import Indices, Tile, View
 from tiercel.training.recipe import Recipe
 
@@ -61,7 +61,7 @@ class DatasetPairs:
             for tile in query.semi_positives:
                 self._mentions.setdefault(tile, []).append(index)
         # Around the horizon there may be rows beyond a strip's, for photos from tilted cameras.
-        rows = config.strip_height + 2 * SPARE_ROWS
+        rows = config.strip_height + 2 * spare_rows(config)
         tangent = config.vertical_tangent * rows / config.strip_height
         self._tall = dataclasses.replace(config, strip_height=rows, vertical_tangent=tangent)
 

@@ -319,6 +319,27 @@ def _reject_loss(
     return loss, (normalised[rows, :, heading].argmax(1) == target).float().mean().detach()
 
 
+def held_right(log_pose: Tensor, cells: Tensor, error: float) -> Tensor:
+    """How likely the right place is held to be.
+
+    Args:
+        log_pose: (B, S, S) log-probability of each cell, rows from north.
+        cells: (B, 2) where the photo is said to have been taken, cells east and south of the first cell's centre.
+        error: Standard deviation of that along each axis, in cells. Without one the four cells around share it by how
+            near they are; with one, the truth may be any cell, weighed by how likely it makes what was said.
+
+    Returns:
+        (B,) log-probability.
+    """
+    steps = torch.arange(log_pose.shape[1], device=cells.device)
+    off = (cells.T[..., None] - steps).abs()  # east and south, (2, B, S)
+    if error:
+        weight = (-0.5 * (off / error) ** 2).log_softmax(2)
+        return (log_pose + weight[1][:, :, None] + weight[0][:, None]).flatten(1).logsumexp(1)
+    share = (1.0 - off).clamp_min(0.0)
+    return torch.einsum("byx,by,bx->b", log_pose, share[1], share[0])
+
+
 class MatchLoss(nn.Module):
     """The geometric match: a softmax over all positions of all crops, and over right and wrong headings.
 
@@ -361,13 +382,8 @@ class MatchLoss(nn.Module):
         cells = batch["truth"].flatten(0, 1) / head.config.match_cell_m - 0.5 - head.radius
         crop = torch.arange(crops, device=cells.device).repeat_interleave(photos)
         log_pose = scores.flatten(1).log_softmax(1)
-        loss = log_pose.new_zeros(())
-        low, share = cells.floor().long(), cells - cells.floor()
-        for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            x, y = ((low[:, axis] + step).clamp(0, inside - 1) for axis, step in ((0, right), (1, down)))
-            weight = (share[:, 0] if right else 1 - share[:, 0]) * (share[:, 1] if down else 1 - share[:, 1])
-            index = (crop * inside + y) * inside + x
-            loss = loss - (weight * log_pose.gather(1, index[:, None])[:, 0]).mean()
+        own = log_pose.reshape(scores.shape)[torch.arange(len(cells), device=cells.device), 0, crop]
+        loss = -held_right(own, cells, self.stage.position_error / head.config.match_cell_m).mean()
         best = scores.detach().flatten(1).argmax(1)
         x, y, found = best % inside, best // inside % inside, best // inside**2
         near = (torch.stack([x, y], 1) - cells).norm(dim=1) < self.CLOSE_CELLS

@@ -27,6 +27,8 @@ class Cities:
         views: Panoramas rendered in each city.
         pavement: Share of them taken on pavements and paths, the others on carriageways.
         size: Side of a city in metres; a power-of-two multiple of a leaf, as the zoom tree needs.
+        hard: Share of the cities that are hard ones (see `tiercel.sim.difficulty`); the others are plain.
+        rays: Rays along each side of a pixel of a panorama: 2 for smooth ones, 1 for four times as many an hour.
     """
 
     train: int = 40
@@ -38,6 +40,8 @@ class Cities:
     views: int = 600
     pavement: float = 0.3
     size: float = 2000.0
+    hard: float = 0.0
+    rays: int = 2
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,12 @@ class Stage:
         restyled: Share of overhead pictures in another style (retrieval, zoom and match), at every step.
         field_of_view: Least and greatest horizontal field of view of photos.
         tilt: Standard deviations of the pitch and roll of photos, degrees.
+        panorama_tilt: Standard deviation of the lean of panoramas about each of two level axes, degrees.
+        field_of_view_error: How far the true field of view of a photo is from what is said of it at most, as a share.
+        distortion: Greatest radial distortion of a photo, as a share of the distance from its centre half a picture's
+            width away.
+        position_error: Standard deviation of the error along each axis of where photos are said to have been taken,
+            metres; the match knows how large it is, and looks for the truth around.
         heading_error: How far off the right heading may be, degrees (match): as much as a compass, or as the nearest
             of the headings that are tried where none is known.
         muon_from: From this step on Muon optimises, AdamW before; 0 for Muon from the start.
@@ -128,6 +138,10 @@ class Stage:
     restyled: float = 0.0
     field_of_view: tuple[float, float] = (55.0, 120.0)
     tilt: tuple[float, float] = (3.5, 1.0)
+    panorama_tilt: float = 0.0
+    field_of_view_error: float = 0.0
+    distortion: float = 0.0
+    position_error: float = 0.0
     heading_error: float = 2.8
     muon_from: int = 0
     learning_rate: float = 1e-3

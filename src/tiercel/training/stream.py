@@ -22,7 +22,7 @@ import numpy as np
 
 from tiercel.errors import TiercelError
 from tiercel.models.config import ModelConfig
-from tiercel.training.cities import TrainingCity, city_folder, one_thread, prepare_city, remove_city
+from tiercel.training.cities import TrainingCity, city_folder, one_thread, prepare_city, remove_city, seed_of
 from tiercel.training.feeding import Crop, Cut, Indices, Serving, photos_in
 from tiercel.training.recipe import Cities
 from tiercel.training.splits import seeds
@@ -159,7 +159,7 @@ class CityStream:
                 lowest = min(lowest, int(mark.read_text() or 0))
         behind = range(self._seed(0), self._seed(lowest))
         for target in self._target(0).parent.iterdir():
-            if target.is_dir() and target.name.isdigit() and int(target.name) in behind:
+            if target.is_dir() and not target.suffix and seed_of(target) in behind:
                 remove_city(target)
 
     def _mark(self) -> Path:
