@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.models.tiny import tiny_config
 from tests.training.conftest import make_city
@@ -152,7 +153,7 @@ def test_a_stage_beside_keeps_what_it_still_needs(tmp_path) -> None:
 
 
 def test_a_city_that_cannot_be_rendered_ends_the_waiting(tmp_path, monkeypatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(module, "prepare_city", fail)
@@ -161,9 +162,24 @@ def test_a_city_that_cannot_be_rendered_ends_the_waiting(tmp_path, monkeypatch) 
         module.render(read._seed(0), tmp_path, CITIES, CONFIG)
     with pytest.raises(TiercelError, match="no space left"):
         read.city(0)
-    monkeypatch.setattr(module, "prepare_city", lambda *_: tmp_path)
-    module.render(read._seed(0), tmp_path, CITIES, CONFIG)
-    assert not list(tmp_path.rglob("*.failed")), "a later try begins anew"
+
+
+def test_a_run_that_goes_on_tries_again_what_failed(tmp_path) -> None:
+    read = stream(tmp_path)
+    target = city_folder(read._seed(0), tmp_path, CITIES, CONFIG)
+    target.parent.mkdir(parents=True)
+    target.with_suffix(".failed").write_text("no space left")
+    read.begin()
+    assert not target.with_suffix(".failed").exists()
+
+
+def test_what_another_process_renders_is_left_to_it(tmp_path) -> None:
+    seed = stream(tmp_path)._seed(0)
+    target = city_folder(seed, tmp_path, CITIES, CONFIG)
+    target.parent.mkdir(parents=True)
+    with FileLock(target.with_suffix(".lock")):
+        assert not module.render(seed, tmp_path, CITIES, CONFIG)
+    assert not target.is_dir()
 
 
 def test_a_city_without_photos_in_reach() -> None:

@@ -24,6 +24,7 @@ class Arm(BaseModel):
         words: For people.
         model: Settings of the model that differ from the base's.
         stage: Settings of the stage that differ from the common ones.
+        cities: Settings of the cities that differ from the base's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class Arm(BaseModel):
     words: str
     model: dict[str, Any] = {}
     stage: dict[str, Any] = {}
+    cities: dict[str, Any] = {}
 
 
 class Arms(BaseModel):
@@ -93,6 +95,8 @@ class Arms(BaseModel):
         model = {**self.base.get("model", {}), **arm.model, "name": arm.name}
         stage = {**self.stage, **arm.stage, "name": arm.name}
         base = self.base if seed is None else {**self.base, "seed": seed}
+        if arm.cities:
+            base = {**base, "cities": {**base.get("cities", {}), **arm.cities}}
         return Recipe.from_dict({**base, "model": model, "stages": [stage]}, f"arm '{arm.name}'")
 
     def train(self, arm: Arm, folder: Path, report: Report, seed: int | None = None) -> Path:

@@ -267,9 +267,7 @@ def draw_leaning_surfaces(
                     level = ground[min(texels - 1, int((size - y) / TEXEL)), min(texels - 1, int(x / TEXEL))]
                     if edges[m, n] == 2:
                         high = float(reach[int((size - y) / CELL), int(x / CELL)])
-                        part, wall, height = _trace(
-                            building, parts, corners, size, x, y, level, lean_x, lean_y, high
-                        )
+                        part, wall, height = _trace(building, parts, corners, size, x, y, level, lean_x, lean_y, high)
                     qx, qy = x - lean_x * height, y - lean_y * height
                     if part < 0:
                         r, g, b = ground_from_above(

@@ -59,7 +59,7 @@ class TrainingCity:
         return cls(seed_of(folder), overhead, cover, strips, np.load(folder / "positions.npy"))
 
 
-def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> Path:
+def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig, *, patient: bool = True) -> Path:
     """Render one city unless it is there already.
 
     Args:
@@ -67,14 +67,18 @@ def prepare_city(seed: int, folder: Path, cities: Cities, config: ModelConfig) -
         folder: Where all cities are kept; the city's own folder is made in it, in one step at the end.
         cities: What to render.
         config: The model's resolution and strips.
+        patient: Whether to wait for another process that is rendering it.
 
     Returns:
         The city's folder.
+
+    Raises:
+        filelock.Timeout: another process is rendering it, and nobody waits.
     """
     target = city_folder(seed, folder, cities, config)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Stages side by side want the same cities: the second waits, and finds what the first has rendered.
-    with FileLock(target.with_suffix(".lock")):
+    with FileLock(target.with_suffix(".lock"), timeout=-1 if patient else 0):
         if not target.is_dir():
             partial = target.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)

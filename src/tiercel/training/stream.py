@@ -11,14 +11,17 @@ each other, so that every panorama serves as often as the recipe says and no mor
 from __future__ import annotations
 
 import functools
+import threading
 import time
 import zlib
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import Timeout
 
 from tiercel.errors import TiercelError
 from tiercel.models.config import ModelConfig
@@ -58,8 +61,8 @@ class CityStream:
         self.seed, self.stage, self.process, self.processes = seed, stage, process, processes
         self._opened: dict[int, TrainingCity] = {}
         self._plan = functools.lru_cache(maxsize=2 * cities.window)(self._planned)
-        self._pool: ProcessPoolExecutor | None = None
-        self._jobs: dict[int, Future[Path]] = {}
+        self._renderers: Renderers | None = None
+        self._needed = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs to read the stream: all but the renderers."""
@@ -126,29 +129,28 @@ class CityStream:
             self._opened[number] = TrainingCity.open(target)
         return self._opened[number]
 
+    def begin(self) -> None:
+        """Forget what could not be rendered: the reason may have gone."""
+        for failure in self._target(0).parent.glob("*.failed"):
+            failure.unlink(missing_ok=True)
+
     def render_ahead(self, step: int, cut: Cut, count: int) -> None:
         """See to it that what this step and those after it need is rendered, and drop what none needs any more."""
         wanted = self.at_hand(step, cut, count)[: self.cities.window + self.cities.renderers + 1]
-        for number in wanted:
-            if number not in self._jobs:
-                asked = self._seed(number), self.folder, self.cities, self.config
-                self._jobs[number] = self._renderers().submit(render, *asked)
-        if min(self._jobs) < min(wanted):
-            self._jobs = {number: job for number, job in self._jobs.items() if number >= min(wanted)}
-            self._drop_behind(min(wanted))
+        if self._renderers is None:
+            self.begin()
+            self._renderers = Renderers(self.folder, self.cities, self.config)
+        self._renderers.wanted = [self._seed(number) for number in wanted]
+        if min(wanted) > self._needed:
+            self._needed = min(wanted)
+            self._drop_behind(self._needed)
 
     def close(self) -> None:
         """End the renderers; cities that are rendered stay, for a run that goes on."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        if self._renderers is not None:
+            self._renderers.close()
+            self._renderers = None
         self._mark().unlink(missing_ok=True)
-
-    def _renderers(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            spawn = get_context("spawn")
-            self._pool = ProcessPoolExecutor(max(1, self.cities.renderers), spawn, initializer=one_thread)
-        return self._pool
 
     def _drop_behind(self, needed: int) -> None:
         """Remove the cities below `needed` that no other stage which reads them along needs."""
@@ -177,16 +179,70 @@ class CityStream:
         return plan(self.city(number), cut, self.per_city(cut), rng)
 
 
-def render(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> Path:
-    """Render a city; if that fails, say so in a file beside it, for whoever waits."""
+class Renderers:
+    """Processes that render what is wanted and not there, the first in the list first.
+
+    Args:
+        folder: Where cities are kept.
+        cities: What to render.
+        config: The model's resolution and strips.
+    """
+
+    def __init__(self, folder: Path, cities: Cities, config: ModelConfig) -> None:
+        """Starts them."""
+        self.wanted: list[int] = []
+        self._city = folder, cities, config
+        self._ended = threading.Event()
+        count = max(1, cities.renderers)
+        self._pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=one_thread)
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End them; what is half rendered is lost."""
+        self._ended.set()
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
+        for thread in self._threads:
+            thread.join()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _work(self) -> None:
+        """What keeps one process busy. Another process, or another run, may be at the same city: then the next one."""
+        while not self._ended.is_set():
+            missing = [seed for seed in list(self.wanted) if not _settled(city_folder(seed, *self._city))]
+            try:
+                rendered = any(self._pool.submit(render, seed, *self._city).result() for seed in missing)
+            except (BrokenProcessPool, RuntimeError):  # the processes were ended
+                return
+            except Exception:  # which `render` has written down for whoever waits for the city
+                continue
+            if not rendered:
+                self._ended.wait(POLL_S)
+
+
+def _settled(target: Path) -> bool:
+    """Whether a city is there, or cannot be rendered."""
+    return target.is_dir() or target.with_suffix(".failed").exists()
+
+
+def render(seed: int, folder: Path, cities: Cities, config: ModelConfig) -> bool:
+    """Render a city; if that fails, say so in a file beside it, for whoever waits.
+
+    Returns:
+        Whether it is rendered now; False where another process is at it.
+    """
     target = city_folder(seed, folder, cities, config)
-    target.with_suffix(".failed").unlink(missing_ok=True)
     try:
-        return prepare_city(seed, folder, cities, config)
+        prepare_city(seed, folder, cities, config, patient=False)
+    except Timeout:
+        return False
     except Exception as error:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.with_suffix(".failed").write_text(f"{type(error).__name__}: {error}")
         raise
+    return True
 
 
 def plan(city: TrainingCity, cut: Cut, count: int, rng: np.random.Generator) -> list[list[Crop]]:
