@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -411,3 +412,27 @@ def test_a_truth_that_is_known_about_may_be_any_cell_near_by() -> None:
     assert sure[6][0] == pytest.approx(weight[6] + weight[5] - 2 * total, abs=1e-3)
     assert sure[5][0] > sure[6][0] > sure[10][0] > sure[10][1]
     assert sure[6][1] == pytest.approx(-30.0)
+
+
+def taught(student, teacher, batch) -> dict[str, torch.Tensor]:
+    loss = loss_for(student, dataclasses.replace(STAGE, heads=("retrieval",), teacher="wide", teacher_loss=2.0))
+    loss.teachers.append(teacher)
+    return loss(batch)
+
+
+def test_who_says_what_the_teacher_says_has_nothing_to_learn_from_it(batch) -> None:
+    student, same = (tiny_model(seed=3, heads=("retrieval",)).eval() for _ in range(2))
+    out = taught(student, same, batch)
+    alone = loss_for(student, dataclasses.replace(STAGE, heads=("retrieval",)))(batch)
+    assert float(out["taught"].detach()) == pytest.approx(0.0, abs=1e-4)
+    assert float(out["loss"].detach()) == pytest.approx(float(alone["loss"].detach()), abs=1e-3)
+
+
+def test_a_teacher_pulls_and_stays_as_it_is(batch) -> None:
+    student, teacher = tiny_model(seed=3, heads=("retrieval",)).eval(), tiny_model(seed=4, heads=("retrieval",)).eval()
+    out = taught(student, teacher, batch)
+    assert float(out["taught"].detach()) > 0.01
+    loss_for(student, STAGE)
+    out["taught"].backward()
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in student.parameters())

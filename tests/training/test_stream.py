@@ -3,8 +3,11 @@
 import dataclasses
 import os
 import pickle
+import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,3 +190,31 @@ def test_a_city_without_photos_in_reach() -> None:
     lonely.positions[:] = 5.0
     with pytest.raises(TiercelError, match="render more views"):
         plan(lonely, CUT, 3, np.random.default_rng(0))
+
+
+def test_renderers_end_with_a_training_that_is_killed(tmp_path) -> None:
+    """Whatever kills it, nothing goes on rendering."""
+    script = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from tests.training.test_stream import CITIES, CONFIG\n"
+        "from tiercel.training.stream import Renderers\n"
+        "if __name__ == '__main__':\n"
+        "    pool = Renderers(Path(sys.argv[1]), CITIES, CONFIG)._pool\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    file = tmp_path / "killed.py"
+    file.write_text(script)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, str(file), str(tmp_path)], capture_output=True, text=True, cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}"}, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == -9, done.stderr
+    renderer = int(done.stdout)
+    for _ in range(100):
+        if not Path(f"/proc/{renderer}").exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the renderer goes on")

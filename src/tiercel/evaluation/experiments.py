@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+from pydantic import Field
 
 from tiercel.evaluation.arms import Arm, Arms
+from tiercel.evaluation.charts import HUES, Axis, Curve, Panel, draw
 from tiercel.evaluation.metrics import Measured, mean
-from tiercel.evaluation.results import Row, machine, write_rows
+from tiercel.evaluation.report import cell, line
+from tiercel.evaluation.results import Row, machine, read_rows, write_rows
 from tiercel.models import Model, load_model
 from tiercel.training.cities import TrainingCity
 from tiercel.training.feeding import FixedCities
@@ -33,7 +38,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "photo_70": {"panoramas": 0.0, "field_of_view": (68.0, 70.0)},
 }
 """What photos are asked about, as settings of a stage."""
-BATCH = {"cities_per_step": 2, "crops_per_city": 1, "photos_per_crop": 16, "negatives_per_crop": 184}
+BATCH: dict[str, Any] = {
+    "cities_per_step": 2, "crops_per_city": 1, "photos_per_crop": 16, "negatives_per_crop": 184,
+}  # fmt: skip
 """What every trial is asked, whatever it was trained on: two crops, 32 photos, for retrieval among 400 positions."""
 SHARES = ("right_known", "right_unknown", "right_place")
 """Of what a loss reports, in percent."""
@@ -47,13 +54,13 @@ class Trial(Arm):
         against: The trial that it differs from, which is measured by the same.
         expected: What was expected of it.
         decision: What was decided; empty while nothing is.
-        curve: Name of the curve that it is a point of, and where: such as ``{"steps": 500}``.
+        curve: The curves that it is a point of, and where: such as ``{"steps": 500}``.
     """
 
     against: str = ""
     expected: str
     decision: str = ""
-    curve: dict[str, float] = {}
+    curve: dict[str, float] = Field(default_factory=dict)
 
 
 class Experiments(Arms):
@@ -172,11 +179,96 @@ def asked(model: Model, stage: Stage, cities: Sequence[TrainingCity], batches: i
 
 
 def _minutes(trial: Trial, log: Path, like: Row) -> Row:
-    """How long the training took, the waiting for batches included, and what belongs to the trial in words."""
+    """How long the training took, the waiting for batches included."""
     with log.open(newline="") as file:
         seconds = [float(row["value"]) for row in csv.DictReader(file) if row["name"] == "seconds"]
-    words = {"words": trial.words, "against": trial.against, "expected": trial.expected, "decision": trial.decision}
     name = f"training_minutes/all/validation/{trial.name}"
-    extra = {**words, **{f"curve_{name}": at for name, at in trial.curve.items()}}
-    minutes = sum(seconds) / 60
-    return dataclasses.replace(like, name=name, value=minutes, unit="min", n=1, low=None, high=None, extra=extra)
+    return dataclasses.replace(like, name=name, value=sum(seconds) / 60, unit="min", n=1, low=None, high=None)
+
+
+def render_experiments(experiments: Experiments, rows: Sequence[Row]) -> list[str]:
+    """The table of all trials: what was expected, what came, what was decided.
+
+    Args:
+        experiments: The trials and their words.
+        rows: What was measured.
+    """
+    named = {row.name: row for row in rows}
+    lines = [line(["trial", "expected", *(words for words, _ in CAME), "minutes", "decision"])]
+    lines.append(line(["---", "---", *["---:"] * (len(CAME) + 1), "---"]))
+    for trial in experiments.arms:
+        found = [_came(trial, metrics, kind, named) for _, (metrics, kind) in CAME]
+        minutes = cell(named.get(f"training_minutes/all/validation/{trial.name}"), 0)
+        decision = trial.decision or "-"
+        lines.append(line([f"`{trial.name}`: {trial.words}", trial.expected, *found, minutes, decision]))
+    some = next((row for row in rows if row.unit == "%"), None)
+    if some is not None:
+        seeds = ", ".join(str(seed) for seed in some.seeds)
+        lines += [
+            "",
+            f"Measured by `{some.command}` on {some.machine}; validation cities of seeds {seeds}, {some.n} photos of",
+        ]
+        lines[-1] += " each kind. In brackets: the change against the trial that it differs from."
+    return lines
+
+
+CAME = (
+    ("90° photo, heading unknown, %", (("right_unknown", "right_place"), "photo_90")),
+    ("90° photo, north known, %", (("right_known",), "photo_90")),
+    ("70° photo, heading unknown, %", (("right_unknown", "right_place"), "photo_70")),
+    ("panorama, heading unknown, %", (("right_unknown", "right_place"), "panorama")),
+)
+"""What the table shows of each trial: of the metrics the one that its head has."""
+
+
+def _came(trial: Trial, metrics: Sequence[str], kind: str, rows: Mapping[str, Row]) -> str:
+    for metric in metrics:
+        row, base = (rows.get(f"{metric}/{kind}/validation/{name}") for name in (trial.name, trial.against))
+        if row is None or row.value is None:
+            continue
+        change = f" ({row.value - base.value:+.1f})" if base is not None and base.value is not None else ""
+        return f"{row.value:.1f}{change}"
+    return "-"
+
+
+def draw_curves(experiments: Experiments, rows: Sequence[Row]) -> Image.Image:
+    """What more of each costs and buys: the share of right answers against what a curve's trials differ in."""
+    named = {row.name: row for row in rows}
+    panels = []
+    for curve in dict.fromkeys(name for trial in experiments.arms for name in trial.curve):
+        points = sorted((trial.curve[curve], trial.name) for trial in experiments.arms if curve in trial.curve)
+        curves = []
+        for (words, (metrics, kind)), colour in zip(CAME, HUES, strict=False):
+            known = [
+                (at, row)
+                for at, name in points
+                for metric in metrics
+                if (row := named.get(f"{metric}/{kind}/validation/{name}")) is not None and row.value is not None
+            ]
+            spans = tuple((row.low, row.high) for _, row in known if row.low is not None and row.high is not None)
+            drawn = tuple((at, row.value) for at, row in known if row.value is not None)
+            curves.append(Curve(words.removesuffix(", %"), colour, drawn, spans))
+        across = Axis(curve, tuple(dict.fromkeys(at for at, _ in points)), log=True)
+        panels.append(Panel(f"Accuracy against {curve}", across, Axis("right among the batch, %"), tuple(curves)))
+    return draw(panels)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``python -m tiercel.evaluation.experiments FILE PAGE PICTURE``: render the page of experiments anew."""
+    import yaml
+
+    file, page, picture = map(Path, arguments)
+    experiments = read_experiments(file, yaml.safe_load(file.read_text(encoding="utf-8")))
+    rows = read_rows(experiments.results)
+    table = "\n".join(render_experiments(experiments, rows))
+    before, after = page.read_text(encoding="utf-8").split(BEGIN)[0], page.read_text(encoding="utf-8").split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    draw_curves(experiments, rows).save(picture)
+
+
+BEGIN, END = "<!-- experiments -->", "<!-- end of experiments -->"
+"""Between these lines of the page nothing is written by hand."""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

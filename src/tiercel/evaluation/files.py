@@ -17,7 +17,8 @@ def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> P
     """Measure what a file asks for.
 
     Args:
-        path: YAML with a key ``protocol``: ``objectives``, ``metropolis``, ``retrieval``, ``fusion`` or ``rerank``.
+        path: YAML with a key ``protocol``: ``objectives``, ``metropolis``, ``retrieval``, ``fusion``, ``rerank``
+            or ``experiments``.
         work: Where cities, checkpoints and atlases are kept, to be used again.
         report: Told a line now and then.
 
@@ -59,7 +60,13 @@ def run_file(path: Path, work: Path = Path("runs"), report: Report = print) -> P
         study = read_study(path, content)
         measure_study(study, path, work, report)
         return study.results
-    names = "objectives, metropolis, retrieval, fusion or rerank"
+    if protocol == "experiments":
+        from tiercel.evaluation.experiments import read_experiments, run_experiments
+
+        experiments = read_experiments(path, content)
+        run_experiments(experiments, path, work, report)
+        return experiments.results
+    names = "objectives, metropolis, retrieval, fusion, rerank or experiments"
     raise TiercelError(f"{path} has no protocol that can be measured: give 'protocol:' with {names}.")
 
 

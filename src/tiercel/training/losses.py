@@ -90,6 +90,8 @@ class RetrievalLoss(nn.Module):
         super().__init__()
         self.model, self.stage = model, stage
         self.ranges = model.config.ranges_m[1:]
+        # In a list, so that it is no part of this module: it neither learns nor is kept.
+        self.teachers: list[Model] = []
         if stage.land_cover_loss:
             self.name_on_map = nn.Linear(FEATURES, CLASSES)
             self.name_in_photo = nn.Linear(model.config.column_width, len(self.ranges) * CLASSES)
@@ -147,13 +149,30 @@ class RetrievalLoss(nn.Module):
         to_photo = functional.cross_entropy(known[:, target].T, rows)
         best = scores.detach().flatten(1).argmax(1)
         cover_loss, named = self._land_cover(head, fine, columns, start, crop, batch)
+        beside = self.stage.land_cover_loss * cover_loss
+        for teacher in self.teachers:
+            named["taught"] = self._taught(teacher, log_pose, ignored, batch)
+            beside = beside + self.stage.teacher_loss * named["taught"]
         return named | {
-            "loss": -right.mean() + 0.5 * to_map + 0.25 * to_photo + self.stage.land_cover_loss * cover_loss,
+            "loss": -right.mean() + 0.5 * to_map + 0.25 * to_photo + beside,
             "unknown_heading": -right.mean().detach(),
             "known_heading": to_map.detach(),
             "right_unknown": (best // headings == target).float().mean(),
             "right_known": (known.detach().argmax(1) == target).float().mean(),
         }
+
+    @staticmethod
+    def _taught(teacher: Model, log_pose: Tensor, ignored: Tensor, batch: Batch) -> Tensor:
+        """How far what is said of all poses is from what a teacher says: the mean relative entropy, in nats."""
+        assert teacher.retrieval is not None and teacher.photo is not None
+        head, strips = teacher.retrieval, batch["strips"].flatten(0, 1)
+        with torch.no_grad():
+            columns = teacher.photo(strips, strips.shape[-1] == teacher.config.strip_columns)
+            keys, bias = head.keys(*head.features(batch["image"]), batch["positions"])
+            with exactly(columns.device):
+                scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
+            said = scores.masked_fill(ignored.flatten(1)[..., None], HIDDEN_SCORE).flatten(1).log_softmax(1)
+        return functional.kl_div(log_pose, said, reduction="batchmean", log_target=True)
 
     def _land_cover(
         self, head: RetrievalHead, fine: Tensor, columns: Tensor, start: Tensor, crop: Tensor, batch: Batch

@@ -95,6 +95,9 @@ class Stage:
             level), ``reject`` (the right child or "not in this square", for all squares) or ``tree`` (the right path
             among all paths of the batch by their summed scores, its beginnings too).
         land_cover_loss: Weight of naming what lies where, from the map and from the photo (retrieval and match).
+        teacher: Folder, beside the stage's, of a model that is trained already, whose word on every pose of a batch is
+            learnt as well (retrieval).
+        teacher_loss: Weight of that.
         pairs_per_batch: Pairs of a photo and a tile in a batch of each process (embedding).
         pairs_per_epoch: Pairs that one pass takes, drawn anew for each; 0 for all there are (embedding).
         sampling: Which pairs meet in a batch: ``random``; ``gps``, neighbours on the ground; or ``dynamic``, those in
@@ -153,6 +156,8 @@ class Stage:
     zoom_loss: float = 0.3
     zoom_objective: str = "branches"
     land_cover_loss: float = 0.0
+    teacher: str = ""
+    teacher_loss: float = 1.0
     pairs_per_batch: int = 64
     pairs_per_epoch: int = 0
     sampling: str = "dynamic"

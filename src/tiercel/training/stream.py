@@ -11,12 +11,13 @@ each other, so that every panorama serves as often as the recipe says and no mor
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ class Renderers:
         self._city = folder, cities, config
         self._ended = threading.Event()
         count = max(1, cities.renderers)
-        self._pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=one_thread)
+        self._pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin_rendering)
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
@@ -220,6 +221,19 @@ class Renderers:
                 continue
             if not rendered:
                 self._ended.wait(POLL_S)
+
+
+def _begin_rendering() -> None:
+    """What a renderer begins with: it takes one core, and ends with the training, however that ends."""
+    one_thread()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _settled(target: Path) -> bool:
