@@ -86,10 +86,11 @@ def faulty_photos(strips: Tensor, share: float, rng: np.random.Generator, streng
         seen = mask.numpy() > 0
         if not seen.any():
             continue
-        shot = Shot(np.ascontiguousarray(strips[index, :3].permute(1, 2, 0).numpy()) * 0.5 + 0.5, seen, rng, strength)
+        light: Light = np.asarray(strips[index, :3].permute(1, 2, 0) * 0.5 + 0.5, np.float32, order="C")
+        shot = Shot(light, seen, rng, strength)
         _go_wrong(shot)
-        light = torch.from_numpy(shot.light).permute(2, 0, 1)
-        strips[index, :3] = (light * 2.0 - 1.0).clamp_(-1.0, 1.0) * mask
+        changed = torch.from_numpy(shot.light).permute(2, 0, 1)
+        strips[index, :3] = (changed * 2.0 - 1.0).clamp_(-1.0, 1.0) * mask
     return strips
 
 
@@ -251,7 +252,7 @@ def _blur(shot: Shot, kernel: ImageFilter.Filter) -> None:
     mask = shot.seen[..., None].astype(np.float32)
     pixels = np.concatenate([shot.light * mask, mask], 2) * 255 + 0.5
     soft = np.asarray(Image.fromarray(pixels.astype(np.uint8), "RGBA").filter(kernel), np.float32)
-    shot.light = soft[..., :3] / np.maximum(soft[..., 3:], np.float32(1.0))
+    shot.light = np.asarray(soft[..., :3] / np.maximum(soft[..., 3:], 1.0), np.float32)
 
 
 def _vignette(shot: Shot) -> None:
