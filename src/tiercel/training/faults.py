@@ -148,7 +148,7 @@ def _reflection(shot: Shot) -> None:
     veil = (
         _smooth(rng, (3, 6), rows, columns) * np.linspace(rng.uniform(0.2, 1.0), 1.0, rows, dtype=np.float32)[:, None]
     )
-    veil *= np.float32(shot.draw(0.03, 0.3))
+    veil *= np.float32(shot.draw(0.05, 0.45))
     if rng.random() < 0.6:
         shapes = Image.new("L", (columns, rows))
         pen = ImageDraw.Draw(shapes)
