@@ -289,6 +289,55 @@ def _together(rows: Rows) -> list[str]:
     return [*lines, "", _source(rows)]
 
 
+REAL_WORDS = {"retrieval": "polar matching", "match": "geometric match", "both": "both, pose by pose"}
+
+
+def _real(rows: Rows) -> list[str]:
+    """Real photos among ten places: models and methods by the size of the views."""
+    areas = list(dict.fromkeys(row.parts[2] for row in rows.values()))
+    models = list(dict.fromkeys(row.parts[3].partition("@")[2] for row in rows.values() if "@" in row.name))
+    heads = [f"{words}, {area.rpartition('_')[2]}" for area in areas for words in ("R@1, %", "mean rank", "p")]
+    lines = [line(["model", "method", *heads]), line(["---", "---"] + ["---:"] * len(heads))]
+    guess = [cell(rows.get(f"{what}/photo/{area}/chance")) for area in areas for what in ("r1", "mean_rank")]
+    guess = [part for index in range(0, len(guess), 2) for part in (*guess[index : index + 2], "")]
+    lines.append(line(["chance", "", *guess]))
+    for model in models:
+        for method, words in REAL_WORDS.items():
+            cells: list[str] = []
+            for area in areas:
+                first, mean = (rows.get(f"{what}/photo/{area}/{method}@{model}") for what in ("r1", "mean_rank"))
+                p = None if mean is None else mean.extra.get("p")
+                cells += [cell(first), cell(mean), "-" if p is None else f"{p:.2f}"]
+            lines.append(line([f"`{model}`", words, *cells]))
+    commands = dict.fromkeys(row.command for row in rows.values() if "@" in row.name)
+    some = next(iter(rows.values()))
+    brackets = "In brackets: for chance what 95 % of guesses come to; else the exact 95 % interval of R@1, and the "
+    brackets += (
+        "bootstrap interval over photos of the mean rank. p: how often places shuffled among the photos do as well."
+    )
+    return [*lines, "", f"Measured by {', '.join(f'`{one}`' for one in commands)} on {some.machine}. {brackets}"]
+
+
+ERROR_QUERIES = ("panorama", "photo_90", "photo_90_north")
+
+
+def _errors(rows: Rows) -> list[str]:
+    """Wrong answers by cause and kind of query."""
+    from tiercel.evaluation.causes import CAUSES
+
+    queries = {query.name: query.words for query in ALL_QUERIES if query.name in ERROR_QUERIES}
+    lines = [line(["cause", *queries.values(), "all"]), line(["---"] + ["---:"] * (len(queries) + 1))]
+    some = next(iter(rows.values()))
+    area = some.parts[2]
+    for cause, words in CAUSES.items():
+        found = [rows.get(f"wrong/{query}/{area}/{cause}") for query in (*queries, ALL)]
+        lines.append(line([words, *("-" if row is None or row.value is None else f"{row.value:.0f}" for row in found)]))
+    counts = [rows.get(f"wrong/{query}/{area}/any") for query in (*queries, ALL)]
+    lines.append(line(["together", *("-" if row is None else f"{row.value:.0f} of {row.n} asked" for row in counts)]))
+    seeds = ", ".join(map(str, some.seeds))
+    return [*lines, "", f"Counted by `{some.command}` on {some.machine}, seeds {seeds}."]
+
+
 def _pairs(rows: Rows) -> list[str]:
     """Data sets of pairs, as `tiercel evaluate` shows them."""
     from tiercel.evaluation.pairs import render_pairs
@@ -316,6 +365,8 @@ TABLES: dict[str, Callable[[Rows], list[str]]] = {
     "metrics_speed": _metrics_speed,
     "together": _together,
     "pairs": _pairs,
+    "real": _real,
+    "errors": _errors,
     "rerank": arms_table,
     "rerank_controls": controls_table,
     "rerank_kinds": kinds_table,

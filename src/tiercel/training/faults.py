@@ -86,10 +86,11 @@ def faulty_photos(strips: Tensor, share: float, rng: np.random.Generator, streng
         seen = mask.numpy() > 0
         if not seen.any():
             continue
-        shot = Shot(np.ascontiguousarray(strips[index, :3].permute(1, 2, 0).numpy()) * 0.5 + 0.5, seen, rng, strength)
+        light: Light = np.asarray(strips[index, :3].permute(1, 2, 0) * 0.5 + 0.5, np.float32, order="C")
+        shot = Shot(light, seen, rng, strength)
         _go_wrong(shot)
-        light = torch.from_numpy(shot.light).permute(2, 0, 1)
-        strips[index, :3] = (light * 2.0 - 1.0).clamp_(-1.0, 1.0) * mask
+        changed = torch.from_numpy(shot.light).permute(2, 0, 1)
+        strips[index, :3] = (changed * 2.0 - 1.0).clamp_(-1.0, 1.0) * mask
     return strips
 
 
@@ -147,7 +148,7 @@ def _reflection(shot: Shot) -> None:
     veil = (
         _smooth(rng, (3, 6), rows, columns) * np.linspace(rng.uniform(0.2, 1.0), 1.0, rows, dtype=np.float32)[:, None]
     )
-    veil *= np.float32(shot.draw(0.03, 0.3))
+    veil *= np.float32(shot.draw(0.05, 0.45))
     if rng.random() < 0.6:
         shapes = Image.new("L", (columns, rows))
         pen = ImageDraw.Draw(shapes)
@@ -251,7 +252,7 @@ def _blur(shot: Shot, kernel: ImageFilter.Filter) -> None:
     mask = shot.seen[..., None].astype(np.float32)
     pixels = np.concatenate([shot.light * mask, mask], 2) * 255 + 0.5
     soft = np.asarray(Image.fromarray(pixels.astype(np.uint8), "RGBA").filter(kernel), np.float32)
-    shot.light = soft[..., :3] / np.maximum(soft[..., 3:], np.float32(1.0))
+    shot.light = np.asarray(soft[..., :3] / np.maximum(soft[..., 3:], 1.0), np.float32)
 
 
 def _vignette(shot: Shot) -> None:
