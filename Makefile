@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export NUMBA_CACHE_DIR := $(CURDIR)/.numba
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test nightly lint bench reproduce reproduce-judge pictures calibrate results zooming retrieval reranking pairs clean
+.PHONY: demo test nightly lint bench reproduce reproduce-judge pictures calibrate results zooming retrieval reranking experiments errors pairs clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -26,9 +26,25 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Trains the bundled model anew, by its recipe and seed.
+# Trains the bundled model anew, from nothing, by its recipes and seeds: hours; an interrupted run goes on.
+# make reproduce QUICK=1 trains a small version of it in a quarter of an hour, and measures both beside each other.
+QUICK ?=
+TRAIN := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 OMP_NUM_THREADS=1 $(BIN)/tiercel train
 reproduce: $(INSTALLED)
-	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 $(BIN)/tiercel train recipes/compact.yaml -o runs/compact --resume
+ifeq ($(QUICK),)
+	$(call side_by_side,recipes/seedling.yaml,runs/seedling)
+	$(call side_by_side,recipes/compact.yaml,runs/compact)
+else
+	$(call side_by_side,recipes/quick.yaml,runs/quick)
+	$(BIN)/python -m tiercel.evaluation.quick runs/quick results/quick.json --jobs $(JOBS)
+endif
+
+# Retrieval and match train at once, each on its own core, and then what follows from them.
+define side_by_side
+	$(TRAIN) $(1) -o $(2) --resume --stage retrieval & retrieval=$$!; \
+		$(TRAIN) $(1) -o $(2) --resume --stage match; match=$$?; wait $$retrieval && exit $$match
+	$(TRAIN) $(1) -o $(2) --resume
+endef
 
 # Trains the small vision-language judge anew; after `reproduce`, as it looks with the bundled model's geometric match.
 reproduce-judge: $(INSTALLED)
@@ -63,6 +79,16 @@ retrieval: $(INSTALLED)
 # Measures what a second look is worth, every judge by every tournament, and renders the page: an hour or two.
 reranking: $(INSTALLED)
 	$(BIN)/tiercel evaluate recipes/rerank-sim.yaml
+
+# Tries changes to the recipe, one at a time, and renders the page of them: some hours.
+experiments: $(INSTALLED)
+	$(BIN)/tiercel evaluate recipes/experiments.yaml
+	$(BIN)/python -m tiercel.evaluation.experiments recipes/experiments.yaml docs/experiments.md docs/pictures/experiments.png
+
+# Collects a hundred wrong answers and sorts them by cause.
+errors: $(INSTALLED)
+	$(BIN)/python -m tiercel.evaluation.errors runs/errors --seed 1002 --count 100 --photos 300 --picture docs/pictures/errors.jpg
+	$(BIN)/python -m tiercel.evaluation.pages docs/errors.md results
 
 # Measures that dual encoder on miniatures of the published data sets of pairs, and renders nothing.
 PAIRS := $(BIN)/tiercel evaluate --model runs/retrieval-arms/both --data runs/miniatures

@@ -71,7 +71,7 @@ def test_a_stage_that_is_missing() -> None:
         Recipe().stage("two")
 
 
-@pytest.mark.parametrize("name", ["compact.yaml", "zoom-justzoomin.yaml"])
+@pytest.mark.parametrize("name", ["seedling.yaml", "compact.yaml", "quick.yaml", "zoom-justzoomin.yaml"])
 def test_the_project_s_recipes(name) -> None:
     recipe = Recipe.load(RECIPES / name)
     trained: set[str] = set()

@@ -25,9 +25,9 @@ def train(
 
     [bold]Examples[/bold]
 
-    tiercel train recipes/compact.yaml -o runs/compact
+    tiercel train recipes/quick.yaml -o runs/quick
 
-    tiercel train recipes/compact.yaml -o runs/compact --resume
+    tiercel train recipes/quick.yaml -o runs/quick --resume
 
     tiercel train recipes/judge.yaml -o runs/judge/small
     """

@@ -12,12 +12,26 @@ METRICS = "<!-- metrics -->"
 """Where `tiercel evaluate --card` writes the tables; what follows is replaced."""
 
 
-def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
+USE = (
+    "**What it is for.** Saying where on an overhead map a street photo was taken, and how sure that is: a panorama, or a "
+    "photo of some 55 to 120 degrees, with or without its heading, on a map of half a metre a pixel or finer.",
+    "**What it cannot do.** It knows no place by heart: without a map there is no answer, and of a photo that was taken off "
+    "the map it does not say so. It reads no signs, and was made for streets: not for interiors, landscapes, night or photos "
+    "from the air. Real photos and maps look different from those it learnt from; `docs/real.md` says how it does on some.",
+    "**How it fails.** Mostly in narrow photos of streets that look like others: it names another place along the same "
+    "street, or a twin of it elsewhere, as a rule with a wide region. A heading that nobody knows makes this likelier. "
+    "Its regions are calibrated on simulated cities, and promise too much where the pictures are of another kind. "
+    "`docs/errors.md` shows wrong answers by cause.",
+)
+"""What whoever thinks of using a model has to know, whatever it was trained on."""
+
+
+def model_card(recipe: Recipe, file: Path, folder: Path) -> str:
     """A model card in Markdown.
 
     Args:
         recipe: What the model was trained by.
-        recipe_text: The recipe as it stands in its file.
+        file: The recipe's file.
         folder: The run, with one folder and ``log.csv`` for each stage.
     """
     heads = ", ".join(dict.fromkeys(head for stage in recipe.stages for head in stage.heads))
@@ -34,18 +48,18 @@ def model_card(recipe: Recipe, recipe_text: str, folder: Path) -> str:
         "",
         f"**Data.** {_data(recipe)}",
         "",
-        f"**Recipe.** Seed {recipe.seed}. `tiercel train recipes/compact.yaml -o runs/compact` makes it again:",
+        f"**Recipe.** Seed {recipe.seed}. `tiercel train recipes/{file.name} -o runs/{folder.name}` makes it again"
+        f"{_behind(recipe)}:",
         "",
         "```yaml",
-        recipe_text.rstrip(),
+        file.read_text(encoding="utf-8").rstrip(),
         "```",
         "",
         "**At the end of training**, on batches of the validation cities (losses in nats):",
         "",
         *_last_validation(recipe, folder),
         "",
-        "**Limits.** Real photos and maps look different; see the README for how far off it is on some.",
-        "",
+        *(line for paragraph in USE for line in (paragraph, "")),
         "**Licence.** Apache-2.0.",
         "",
         METRICS,
@@ -63,14 +77,26 @@ def _data(recipe: Recipe) -> str:
         )
     if recipe.data:
         return f"Photos and the map in {recipe.data}, split as its CSV files say; see there whose they are."
-    train = seeds("train", recipe.cities.train, recipe.cities.first)
-    watched = seeds("validation", recipe.cities.validation, recipe.cities.first)
+    cities = recipe.cities
+    watched = seeds("validation", cities.validation, cities.first)
+    train = seeds("train", max(1, cities.train), cities.first)
+    many = (
+        f"Cities without end from seed {train[0]} on, each panorama used {cities.uses} times"
+        if cities.window
+        else f"{cities.train} cities (seeds {train[0]} to {train[-1]})"
+    )
+    hard = f", {cities.hard:.0%} of them hard ones" if cities.hard else ""
     return (
         "Nothing but cities made by tiercel's simulator: no photo and no map of a real place. "
-        f"{len(train)} cities of {recipe.cities.size:g} m (seeds {train[0]} to {train[-1]}), {recipe.cities.views} "
-        f"panoramas in each; progress was watched on cities of seeds {', '.join(map(str, watched))}. Test cities have "
-        "seeds below 1000 and took no part."
+        f"{many}{hard}; {cities.size:g} m square, with {cities.views} panoramas in each. Progress was watched on cities of "
+        f"seeds {', '.join(map(str, watched))}. Test cities have seeds below 1000 and took no part."
     )
+
+
+def _behind(recipe: Recipe) -> str:
+    """The runs that a recipe goes on from."""
+    runs = dict.fromkeys(Path(stage.start_from).name for stage in recipe.stages if stage.start_from.startswith("../"))
+    return "".join(f", once `recipes/{name}.yaml` has made `runs/{name}`" for name in runs)
 
 
 def _last_validation(recipe: Recipe, folder: Path) -> list[str]:

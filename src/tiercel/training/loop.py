@@ -98,7 +98,7 @@ def train(
         if not _done(folder, one):
             train_stage(recipe, one, folder / one.name, prepared, report)
     if state.is_main_process and all(_done(folder, one) for one in recipe.stages):
-        assemble(recipe, folder, model_card(recipe, Path(recipe_path).read_text(), folder))
+        assemble(recipe, folder, model_card(recipe, Path(recipe_path), folder))
         report(f"model written to {folder}")
     return folder
 
