@@ -13,10 +13,10 @@ METRICS = "<!-- metrics -->"
 
 
 USE = (
-    "**What it is for.** Saying where on an overhead map a street photo was taken, and how sure that is: a panorama, or "
-    "a photo of some 55 to 120 degrees, with or without its heading, on a map of half a metre a pixel or finer.",
-    "**What it cannot do.** It knows no place by heart: without a map there is no answer, and of a photo that was taken "
-    "off the map it does not say so. It reads no signs, and was made for streets: not for interiors, landscapes, night "
+    "**What it is for.** Saying where on an overhead map a street photo was taken, and how sure that is: a panorama, "
+    "or a photo of some 55 to 120 degrees, with or without its heading, on a map of half a metre a pixel or finer.",
+    "**What it cannot do.** It knows no place by heart: without a map there is no answer, and of a photo that was "
+    "taken off the map it does not say so. It reads no signs, and was made for streets: not for interiors, landscapes, night "
     "or photos from the air. Real photos and maps look different from those it learnt from; `docs/real.md` says how it "
     "does on some.",
     "**How it fails.** Mostly in narrow photos of streets that look like others: it names another place along the same "
@@ -89,8 +89,8 @@ def _data(recipe: Recipe) -> str:
     hard = f", {cities.hard:.0%} of them hard ones" if cities.hard else ""
     return (
         "Nothing but cities made by tiercel's simulator: no photo and no map of a real place. "
-        f"{many}{hard}; {cities.size:g} m square, with {cities.views} panoramas in each. Progress was watched on cities "
-        f"of seeds {', '.join(map(str, watched))}. Test cities have seeds below 1000 and took no part."
+        f"{many}{hard}; {cities.size:g} m square, with {cities.views} panoramas in each. Progress was watched on "
+        f"cities of seeds {', '.join(map(str, watched))}. Test cities have seeds below 1000 and took no part."
     )
 
 
