@@ -108,7 +108,7 @@ def cut_photos(
     level = around and not stage.panorama_tilt
     slack = 0 if level else per_bin
     columns = (start[:, None] + np.arange(-slack, bins * per_bin + slack)) % total
-    pixels = np.take_along_axis(panoramas, columns[:, None, :, None], axis=2)
+    pixels = np.stack([panorama.take(chosen, axis=1) for panorama, chosen in zip(panoramas, columns, strict=True)])
     mask = np.full((count, rows, bins * per_bin, 1), 255, np.uint8)
     tangent = config.vertical_tangent * (1.0 - (np.arange(rows) + 0.5) * 2.0 / rows)
     if around:
