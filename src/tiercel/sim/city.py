@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel.sim.ageing import group_parts
 from tiercel.sim.buildings import build_lot
 from tiercel.sim.character import Character, draw_character, vary
+from tiercel.sim.difficulty import PLAIN, Difficulty
+from tiercel.sim.difficulty import difficulty as named
 from tiercel.sim.lots import Lot, make_lots
 from tiercel.sim.paint import (
     Lines,
@@ -26,7 +31,7 @@ from tiercel.sim.plan import Marking, Plan, Rank, draw_plan
 from tiercel.sim.plants import furnish, plant_trees
 from tiercel.sim.rasters import bands, new_raster, release
 from tiercel.sim.shapes import area
-from tiercel.sim.site import Site
+from tiercel.sim.site import Patch, Site
 from tiercel.sim.world import FEATURE, PART, TEXEL, Floats, Surface, World
 
 Array = NDArray[np.float64]
@@ -47,8 +52,8 @@ class Terrain:
         bank: Level of its banks and of its bridges.
     """
 
-    def __init__(self, rng: random.Random, plan: Plan, lines: Lines) -> None:
-        """Draw a terrain for a plan."""
+    def __init__(self, rng: random.Random, plan: Plan, lines: Lines, level: Difficulty = PLAIN, seed: int = 0) -> None:
+        """Draw a terrain for a plan; the seed is that of how steep a hilly one is."""
         self.origin = -EDGE
         axis = np.arange(-EDGE, plan.size + EDGE + STEP, STEP)
         x, y = np.meshgrid(axis, axis)
@@ -65,10 +70,30 @@ class Terrain:
         self.water, self.bank = 14.0, 17.0
         distance = _river_distance(plan, lines, x, y)
         if distance is not None:
-            share = np.clip((distance - 18.0) / 260.0, 0.0, 1.0)
+            share = np.clip((distance - 18.0) / level.valley, 0.0, 1.0)
             share = share * share * (3.0 - 2.0 * share)
             height = self.bank * (1.0 - share) + height * share
+        if level.slope is not None:
+            height = self._steepened(height, plan.size, np.random.default_rng([seed, 101]).uniform(*level.slope))
         self.grid: Floats = height.astype(np.float32)
+
+    def _steepened(self, height: Array, size: float, slope: float) -> Array:
+        """The same hills over the same river, so high that a hundredth of the city's ground is steeper than `slope`."""
+        inside = slice(round(EDGE / STEP), round((EDGE + size) / STEP) + 1)
+        steepness = np.hypot(*np.gradient(height[inside, inside], STEP))
+        return np.asarray(self.bank + (height - self.bank) * (slope / max(1e-6, float(np.quantile(steepness, 0.99)))))
+
+    def flatten(self, patches: Sequence[Patch]) -> None:
+        """Level the ground under ponds and sports grounds, and let it run out around them."""
+        axis = self.origin + STEP * np.arange(len(self.grid))
+        x, y = np.meshgrid(axis, axis)
+        for patch in patches:
+            corners = np.array(patch.polygon)
+            middle = 0.5 * (corners.min(axis=0) + corners.max(axis=0))
+            reach = float(np.hypot(*(corners - middle).T).max()) + STEP
+            share = np.clip((np.hypot(x - middle[0], y - middle[1]) - reach) / reach, 0.0, 1.0)
+            share = (share * share * (3.0 - 2.0 * share)).astype(np.float32)
+            self.grid = self.at(middle[None])[0] * (1.0 - share) + self.grid * share
 
     def at(self, places: Array) -> Floats:
         """Heights at (n, 2) places."""
@@ -137,9 +162,13 @@ def _build(site: Site, lots: list[Lot], plan: Plan) -> None:
 
 
 def _finish_parts(
-    site: Site, terrain: Terrain, plan: Plan, surface: NDArray[np.uint8]
+    site: Site, terrain: Terrain, plan: Plan, surface: NDArray[np.uint8], level: Difficulty
 ) -> tuple[NDArray[np.void], Floats]:
-    """Tables of parts and corners: those in the way of streets or water, or outside the city, are left out."""
+    """Tables of parts and corners: those in the way of streets or water, or outside the city, are left out.
+
+    On gentle ground all that stands on a lot is as high as if it stood in the lot's middle; on a slope every building
+    stands in the middle of its own ground.
+    """
     parts = np.array(site.parts, PART) if site.parts else np.zeros(0, PART)
     corners = np.array([point for footprint in site.corners for point in footprint], np.float64).reshape(-1, 2)
     counts = parts["count"].astype(np.int64)
@@ -151,7 +180,12 @@ def _finish_parts(
     release(surface)
     heights = terrain.at(corners)
     parts["base"] = np.minimum.reduceat(heights, starts) - 0.3
-    anchors = terrain.at(np.array(site.anchors))
+    if level.slope is None:
+        anchors = terrain.at(np.array(site.anchors))
+    else:
+        group = group_parts(parts, corners, np.array(site.anchors))
+        sums = [np.bincount(np.repeat(group, counts), weights) for weights in (heights, None)]
+        anchors = (sums[0] / sums[1])[group].astype(np.float32)
     parts["eave"] += np.maximum(anchors, parts["base"] + 0.3)
     corners = corners[np.repeat(kept, counts)]
     parts = parts[kept]
@@ -159,7 +193,9 @@ def _finish_parts(
     return parts, corners.astype(np.float32)
 
 
-def make_world(seed: int, size: float = 2000.0, folder: Path | None = None) -> World:
+def make_world(
+    seed: int, size: float = 2000.0, folder: Path | None = None, difficulty: str | Difficulty = "plain"
+) -> World:
     """Make a city.
 
     Args:
@@ -167,21 +203,26 @@ def make_world(seed: int, size: float = 2000.0, folder: Path | None = None) -> W
         size: Side of the square city in metres.
         folder: Where to keep its rasters, about 110 bytes a square metre, instead of in memory; they vanish with the
             world. A city of 10 km is then made within 4 GB of memory.
+        difficulty: A difficulty or its name; the streets and houses of a seed are the same in all.
 
     Returns:
         The world as arrays.
 
     Raises:
         OSError: The disk has no room for the rasters.
+        TiercelError: There is no such difficulty.
     """
+    level = named(difficulty)
     rng = random.Random(seed)
     character: Character = draw_character(rng)
     plan = draw_plan(rng, character, size)
     lines = draw_lines(plan)
-    terrain = Terrain(rng, plan, lines)
-    site = Site(rng, character)
+    terrain = Terrain(rng, plan, lines, level, seed)
+    site = Site(rng, replace(character, trees=character.trees * level.trees))
     street_rows, ring_rows = _street_features(site, plan, lines)
     _build(site, make_lots(rng, plan), plan)
+    if level.slope is not None:
+        terrain.flatten([patch for patch in site.patches if patch.surface in (Surface.WATER, Surface.SPORT)])
     texels = round(size / TEXEL)
     surface, deck = new_raster(texels, np.uint8, folder), new_raster(texels, np.uint8, folder)
     feature, building = new_raster(texels, np.int32, folder), new_raster(texels, np.int32, folder)
@@ -192,7 +233,7 @@ def make_world(seed: int, size: float = 2000.0, folder: Path | None = None) -> W
     paint_patches(site.patches, size, surface, feature, u, v)
     paint_streets(lines, street_rows, ring_rows, size, surface, feature, u, v, junction, deck)
     features = np.array(site.features, FEATURE)
-    parts, corners = _finish_parts(site, terrain, plan, surface)
+    parts, corners = _finish_parts(site, terrain, plan, surface, level)
     site.parts, site.corners, site.anchors = [], [], []  # half a gigabyte in a city of 10 km
     paint_parts(corners, parts, size, building)
     lay_ground(
@@ -208,7 +249,9 @@ def make_world(seed: int, size: float = 2000.0, folder: Path | None = None) -> W
         size,
     )
     plants = plant_trees(rng, site, plan, lines, size, surface, feature, building, ground, deck)
-    slots, furniture, walkers = furnish(rng, site, plan, lines, street_rows, size, surface, feature, building, ground)
+    slots, furniture, walkers = furnish(
+        rng, site, plan, lines, street_rows, size, surface, feature, building, ground, level
+    )
     return World(
         seed, size, ground, surface, feature, u, v, junction, building, features, parts, corners, plants, slots,
         furniture, walkers, rng.getrandbits(31),

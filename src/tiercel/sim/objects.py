@@ -29,7 +29,7 @@ BUCKET = 32.0
 _PLANTS, _VEHICLES, _FURNITURE, _WALKERS = range(4)
 _SIGHT = np.array([320.0, 200.0, 90.0, 90.0])
 """How far each table is drawn, metres."""
-_GAPS = np.array([1.1, 2.4, 2.4])
+_GAPS = np.array([1.1, 2.4, 2.4, 1.1, 2.4, 2.4])
 """Metres that a vehicle stays away from the eye, by kind of slot: the camera takes the place of one that drives."""
 _BUSH = int(Plant.BUSH)
 

@@ -53,6 +53,10 @@ class OverheadLook:
         blur: Standard deviation in pixels.
         noise: Standard deviation, grey levels.
         seed: Of the noise.
+        lean: How far what stands high is displaced from the nadir, metres per metre of height, in that corner of the
+            city that is furthest from it, and less in proportion nearer to it; the ground is in place. 0 is a picture
+            from straight above everywhere. An orthophoto that is made without a model of the houses is like that.
+        nadir: The point below the camera: east and north as shares of the city's side.
     """
 
     sun_azimuth: float = 200.0
@@ -69,6 +73,8 @@ class OverheadLook:
     blur: float = 0.35
     noise: float = 2.0
     seed: int = 0
+    lean: float = 0.0
+    nadir: tuple[float, float] = (0.5, 0.5)
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> OverheadLook:

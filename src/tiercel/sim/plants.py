@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
+from tiercel.sim.difficulty import PLAIN, Difficulty
 from tiercel.sim.materials import hash01, lane_bounds, value_noise
 from tiercel.sim.paint import Lines
 from tiercel.sim.plan import Marking, Plan, Rank, Street
 from tiercel.sim.rasters import Band, bands, release
 from tiercel.sim.site import Site
+from tiercel.sim.vehicles import BUSY
 from tiercel.sim.world import FURNITURE, PLANT, SLOT, TEXEL, Bytes, Floats, Furniture, Ints, Plant, Surface
 
 Array = NDArray[np.float64]
@@ -221,17 +223,18 @@ def furnish(
     feature: Ints,
     building: Ints,
     ground: Floats,
+    level: Difficulty = PLAIN,
 ) -> tuple[NDArray[np.void], NDArray[np.void], Floats]:
-    """Places of vehicles, street furniture, places of people.
+    """Places of vehicles, street furniture, places of people; how many of them is a matter of the difficulty.
 
     Returns:
         Tables of `tiercel.sim.world.SLOT` and `tiercel.sim.world.FURNITURE`, and (K, 2) float32 places of people.
     """
     draw = np.random.default_rng(rng.getrandbits(32))
     context = (size, surface, feature, building, ground)
-    slots = _slots(rng, draw, site, plan, lines, rows, context)
+    slots = _slots(rng, draw, site, plan, lines, rows, context, level)
     furniture = _furniture(rng, draw, plan, lines, rows, context)
-    return slots, furniture, _walkers(draw, plan, lines, context)
+    return slots, furniture, _walkers(draw, plan, lines, context, level)
 
 
 Context = tuple[float, Bytes, Ints, Ints, Floats]
@@ -243,8 +246,9 @@ def _may_park(street: Street) -> bool:
 
 
 def _slots(
-    rng: random.Random, draw: np.random.Generator, site: Site, plan: Plan, lines: Lines, rows: Ints, context: Context
-) -> NDArray[np.void]:
+    rng: random.Random, draw: np.random.Generator, site: Site, plan: Plan, lines: Lines, rows: Ints, context: Context,
+    level: Difficulty,
+) -> NDArray[np.void]:  # fmt: skip
     """Kerb parking, car parks and driving lanes."""
     size, surface, feature, building, ground = context
     found: list[Array] = [np.array(site.slots, np.float64).reshape(-1, 4)]
@@ -253,7 +257,10 @@ def _slots(
         chosen = [
             k for k, s in enumerate(plan.streets) if s.rank < Rank.RAIL and s.lanes > 0 and (not parked or _may_park(s))
         ]
-        spacing = [5.6 if plan.streets[k].marking & Marking.PARKING_BAYS else rng.uniform(9.0, 22.0) for k in chosen]
+        spacing = [
+            5.6 if plan.streets[k].marking & Marking.PARKING_BAYS else level.parking * rng.uniform(9.0, 22.0)
+            for k in chosen
+        ]
         if not parked:
             spacing = [
                 rng.uniform(11.0, 16.0) if plan.streets[k].rank > Rank.LOCAL else rng.uniform(40.0, 90.0)
@@ -290,6 +297,7 @@ def _slots(
     table = np.zeros(len(places4), SLOT)
     table["x"], table["y"], table["azimuth"] = places4[:, 0], places4[:, 1], np.mod(places4[:, 2], math.tau)
     table["kind"], table["ground"] = places4[:, 3].astype(np.int32), ground[row, col]
+    table["kind"] += BUSY if level.busy else 0
     release(ground)
     return table
 
@@ -358,10 +366,10 @@ def _junction_signs(rng: random.Random, plan: Plan, lines: Lines) -> Array:
     return np.stack([spots[:, 0], spots[:, 1], azimuth, np.array(kinds)], axis=1)
 
 
-def _walkers(draw: np.random.Generator, plan: Plan, lines: Lines, context: Context) -> Floats:
+def _walkers(draw: np.random.Generator, plan: Plan, lines: Lines, context: Context, level: Difficulty) -> Floats:
     """Places of people: on pavements, squares and paths."""
     size, surface, _, building, _ = context
-    count = int(size * size / 90.0)
+    count = int(level.crowd * size * size / 90.0)
     row, col = draw.integers(0, surface.shape[0], count), draw.integers(0, surface.shape[0], count)
     share = np.zeros(12)
     share[[Surface.PAVEMENT, Surface.PLAZA, Surface.PATH, Surface.PARK, Surface.PARKING]] = (1.0, 0.8, 0.9, 0.06, 0.1)

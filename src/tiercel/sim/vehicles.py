@@ -50,8 +50,10 @@ _PAINTS = np.array(  # red, green, blue, share of the traffic: white, black, gre
     ],
     dtype=np.float32,
 )
-_PRESENT = np.array([0.62, 0.26, 0.34])
-"""Share of slots taken, by kind of slot: parked, driving, bus lane or lorry bay."""
+BUSY = 3
+"""Added to the kind of a slot in a busy city: more such slots are taken, and more of them by vans and lorries."""
+_PRESENT = np.array([0.62, 0.26, 0.34, 0.8, 0.42, 0.5])
+"""Share of slots taken, by kind of slot: parked, driving, bus lane or lorry bay, and the same in a busy city."""
 
 
 @compiled
@@ -61,7 +63,7 @@ def vehicle_at(slot_index: int, day: int, kind: int) -> tuple[bool, int, float, 
     Args:
         slot_index: Row of ``World.slots``.
         day: Any integer.
-        kind: Kind of the slot: 0 parked, 1 driving lane, 2 bus lane or lorry bay.
+        kind: Kind of the slot: 0 parked, 1 driving lane, 2 bus lane or lorry bay; `BUSY` more in a busy city.
 
     Returns:
         present, type (0 saloon, 1 hatchback, 2 estate, 3 van, 4 lorry, 5 bus), red, green, blue (0..255),
@@ -71,8 +73,11 @@ def vehicle_at(slot_index: int, day: int, kind: int) -> tuple[bool, int, float, 
     busy = 0.8 + 0.45 * hash_unit(slot_index // 40, day, 11)
     present = hash_unit(slot_index, day, 1) < _PRESENT[kind] * busy
     draw = hash_unit(slot_index, day, 2)
-    if kind == 2:
+    large = hash_unit(slot_index, day, 10) if kind >= BUSY else 1.0
+    if kind % BUSY == 2:
         model = BUS if draw < 0.6 else (LORRY if draw < 0.85 else VAN)
+    elif large < 0.2:
+        model = LORRY if large < 0.1 and kind % BUSY == 1 else VAN
     elif draw < 0.30:
         model = SALOON
     elif draw < 0.62:

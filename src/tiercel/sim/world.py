@@ -188,7 +188,8 @@ SLOT = np.dtype(
         ("y", np.float32),
         ("ground", np.float32),
         ("azimuth", np.float32),  # direction the vehicle points to, radians clockwise from north
-        ("kind", np.int32),  # 0 parked at the kerb or in a car park, 1 driving lane, 2 bus lane or lorry bay
+        ("kind", np.int32),  # 0 parked at the kerb or in a car park, 1 driving lane, 2 bus lane or lorry bay;
+        # 3 to 5 the same in a busy city
     ]
 )
 FURNITURE = np.dtype(
