@@ -10,17 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
-from tiercel.sim.materials import (
-    Table,
-    ground_at,
-    ground_colour,
-    hash01,
-    leaf_cover,
-    plant_colour,
-    roof_colour,
-    roof_height,
-    value_noise,
-)
+from tiercel.sim.daylight import ground_from_above, inside, lit, roof_from_above
+from tiercel.sim.leaning import draw_leaning_plants, draw_leaning_surfaces, survey
+from tiercel.sim.materials import Table, hash01, leaf_cover, plant_colour, roof_height, value_noise
+from tiercel.sim.facades import wall_table
 from tiercel.sim.rasters import release
 from tiercel.sim.shadows import cast_shadows
 from tiercel.sim.vehicles import vehicle_at, vehicle_from_above
@@ -147,6 +140,11 @@ class OverheadRenderer:
             [math.sin(azimuth) * math.cos(elevation), math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
         )
         self._order = np.argsort(world.plants["ground"] + world.plants["height"])
+        east, north = (share * world.size for share in look.nadir)
+        furthest = math.hypot(max(east, world.size - east), max(north, world.size - north))
+        self._lean = np.array([look.lean / furthest, east, north])
+        self._walls = wall_table(world.parts) if look.lean else np.zeros((0, 0), np.float32)
+        self._reach = survey(world, look.lean) if look.lean else np.zeros((0, 0), np.float32)
 
     def window(self, top: int, bottom: int, left: int, right: int) -> Image:
         """Rows from `top` to before `bottom` and columns from `left` to before `right`, (rows, columns, 3) uint8."""
@@ -157,17 +155,36 @@ class OverheadRenderer:
             (min(self.pixels, bottom + 1) - corner[0], min(self.pixels, right + 1) - corner[1], 3), np.uint8
         )
         light = np.array([look.sky, look.shade_tint, look.season, look.snow])
-        _draw_surfaces(
-            image, corner, step, world.size, world.surface, world.feature, world.features, world.u, world.v,
-            world.junction, world.building, world.parts, world.corners, world.ground, self._shadow, self._sun, light,
-        )  # fmt: skip
+        tall = np.zeros(image.shape[:2] if look.lean else (0, 0), np.float32)
+        if look.lean:
+            draw_leaning_surfaces(
+                image, tall, corner, self.pixels, step, world.size, world.surface, world.feature, world.features,
+                world.u, world.v, world.junction, world.building, world.parts, world.corners, self._walls, self._reach,
+                world.ground, self._shadow, self._sun, light, self._lean,
+            )  # fmt: skip
+        else:
+            _draw_surfaces(
+                image, corner, step, world.size, world.surface, world.feature, world.features, world.u, world.v,
+                world.junction, world.building, world.parts, world.corners, world.ground, self._shadow, self._sun,
+                light,
+            )  # fmt: skip
         slots = np.flatnonzero(self._near(image, corner, world.slots, _WIDEST))
-        _draw_vehicles(image, corner, step, world.size, world.slots, slots, self._day, self._shadow, self._sun, light)
-        plants = self._order[self._near(image, corner, world.plants, world.plants["crown"] + step)[self._order]]
-        _draw_plants(
-            image, corner, step, world.size, world.plants, plants, world.building, world.parts, world.ground,
-            self._shadow, self._sun, light,
+        _draw_vehicles(
+            image, corner, step, world.size, world.slots, slots, self._day, self._shadow, self._sun, light, self._lean,
+            tall,
         )  # fmt: skip
+        margin = world.plants["crown"] + look.lean * world.plants["height"] + step
+        plants = self._order[self._near(image, corner, world.plants, margin)[self._order]]
+        if look.lean:
+            draw_leaning_plants(
+                image, tall, corner, step, world.size, world.plants, plants, world.ground, self._shadow, self._sun,
+                light, self._lean,
+            )  # fmt: skip
+        else:
+            _draw_plants(
+                image, corner, step, world.size, world.plants, plants, world.building, world.parts, world.ground,
+                self._shadow, self._sun, light,
+            )  # fmt: skip
         release(
             self._shadow, world.surface, world.feature, world.u, world.v, world.junction, world.building, world.ground
         )
@@ -184,56 +201,6 @@ class OverheadRenderer:
 
 
 @compiled
-def _lit(r: float, g: float, b: float, sunlit: float, facing: float, light: Array) -> tuple[float, float, float]:
-    """Colour under sun and sky.
-
-    `sunlit` is the share of the sun that is not hidden, `facing` the light it sheds as a share of that on flat ground.
-    """
-    sky, tint = light[0], light[1]
-    direct = (1.0 - sky) * facing * sunlit
-    warm = direct + sky * (1.0 - 0.1 * tint)
-    cold = direct + sky * (1.0 + 0.14 * tint)
-    return r * warm, g * (direct + sky), b * cold
-
-
-@compiled
-def _sunlight(shadow: Floats, col: float, row: float) -> float:
-    """Share of the sun on the ground at a place in texels: the edge of a shadow is as soft as a texel is wide."""
-    last = shadow.shape[0] - 2
-    c, r = min(max(int(col), 0), last), min(max(int(row), 0), last)
-    fx, fy = min(max(col - c, 0.0), 1.0), min(max(row - r, 0.0), 1.0)
-    low = (1.0 - fx if shadow[r, c] < 0.3 else 0.0) + (fx if shadow[r, c + 1] < 0.3 else 0.0)
-    high = (1.0 - fx if shadow[r + 1, c] < 0.3 else 0.0) + (fx if shadow[r + 1, c + 1] < 0.3 else 0.0)
-    return float(low * (1.0 - fy) + high * fy)
-
-
-@compiled
-def _sunlight_above(shadow: Floats, ground: Floats, col: float, row: float, height: float) -> float:
-    """The same for a roof at a height."""
-    last = shadow.shape[0] - 2
-    c, r = min(max(int(col), 0), last), min(max(int(row), 0), last)
-    fx, fy = min(max(col - c, 0.0), 1.0), min(max(row - r, 0.0), 1.0)
-    total = 0.0
-    for dr in range(2):
-        for dc in range(2):
-            if shadow[r + dr, c + dc] + ground[r + dr, c + dc] < height:
-                total += (fx if dc else 1.0 - fx) * (fy if dr else 1.0 - fy)
-    return total
-
-
-@compiled
-def _inside(parts: Table, corners: Floats, i: int, x: float, y: float) -> float:
-    """Distance in metres of a point to the nearest wall of a part, negative outside."""
-    low, high = parts[i].start, parts[i].start + parts[i].count
-    best = 1e9
-    for k in range(low, high):
-        j = k + 1 if k + 1 < high else low
-        ex, ey = corners[j, 0] - corners[k, 0], corners[j, 1] - corners[k, 1]
-        best = min(best, (ex * (y - corners[k, 1]) - ey * (x - corners[k, 0])) / math.sqrt(ex * ex + ey * ey + 1e-9))
-    return best
-
-
-@compiled
 def _draw_surfaces(
     image: Image, corner: tuple[int, int], step: float, size: float, surface: Bytes, feature: Ints, features: Table,
     u: Floats, v: Floats, junction: Floats, building: Ints, parts: Table, corners: Floats, ground: Floats,
@@ -244,7 +211,6 @@ def _draw_surfaces(
     `corner` is the row and column of the image's first pixel in the picture of the whole city.
     """
     texels = surface.shape[0]
-    season, snow = light[2], light[3]
     scale = 2.0 * step
     candidates = np.zeros(9, np.int32)
     for row in range(corner[0], corner[0] + image.shape[0]):
@@ -281,36 +247,17 @@ def _draw_surfaces(
                     for k in range(count):
                         wall = 1.0
                         if edge:
-                            wall = _inside(parts, corners, candidates[k] - 1, x, y)
+                            wall = inside(parts, corners, candidates[k] - 1, x, y)
                         if wall >= 0.0:
                             height = roof_height(parts, candidates[k] - 1, x, y)
                             if height > top:
                                 top, part, rim = height, candidates[k] - 1, wall
-                    facing = 1.0
                     if part >= 0:
-                        r, g, b = roof_colour(parts, part, x, y, step)
-                        white = snow
-                        if parts[part].rise > 0.0:
-                            gx = (roof_height(parts, part, x + 0.15, y) - roof_height(parts, part, x - 0.15, y)) / 0.3
-                            gy = (roof_height(parts, part, x, y + 0.15) - roof_height(parts, part, x, y - 0.15)) / 0.3
-                            if gx * gx + gy * gy < 16.0:
-                                facing = (
-                                    max(0.0, (sun[2] - gx * sun[0] - gy * sun[1]) / math.sqrt(1.0 + gx * gx + gy * gy))
-                                    / sun[2]
-                                )
-                                facing = min(1.6, facing)
-                        elif rim < 0.45 and parts[part].facade != 8 and parts[part].half_width > 3.0:
-                            r, g, b = r * 1.12 + 6.0, g * 1.12 + 6.0, b * 1.12 + 6.0
-                        sunlit = _sunlight_above(shadow, ground, 2.0 * x - 0.5, 2.0 * (size - y) - 0.5, top + 0.35)
+                        r, g, b = roof_from_above(parts, part, x, y, top, rim, step, size, ground, shadow, sun, light)
                     else:
-                        what, owner, pu, pv, near = ground_at(surface, feature, features, u, v, junction, size, x, y)
-                        r, g, b = ground_colour(int(what), int(owner), features, x, y, pu, pv, near, season, step)
-                        white = snow * (0.25 if what == 0 else (0.0 if what == 6 else 0.9))
-                        sunlit = _sunlight(shadow, 2.0 * x - 0.5, 2.0 * (size - y) - 0.5)
-                    if white > 0.0:
-                        cover = min(1.0, max(0.0, white * 2.2 - 1.4 * value_noise(x * 0.12, y * 0.12, 7)))
-                        r, g, b = r + (236.0 - r) * cover, g + (239.0 - g) * cover, b + (244.0 - b) * cover
-                    r, g, b = _lit(r, g, b, sunlit, facing, light)
+                        r, g, b = ground_from_above(
+                            surface, feature, features, u, v, junction, size, x, y, step, shadow, light
+                        )
                     total_r, total_g, total_b = total_r + r, total_g + g, total_b + b
             share = 1.0 / (samples * samples)
             i, j = row - corner[0], col - corner[1]
@@ -322,9 +269,9 @@ def _draw_surfaces(
 @compiled
 def _draw_vehicles(
     image: Image, corner: tuple[int, int], step: float, size: float, slots: Table, chosen: Order, day: int,
-    shadow: Floats, sun: Array, light: Array,
+    shadow: Floats, sun: Array, light: Array, lean: Array, tall: Floats,
 ) -> None:  # fmt: skip
-    """Vehicles of the day, each with its own small shadow."""
+    """Vehicles of the day, each with its own small shadow, where nothing taller is drawn that leans over them."""
     texels = shadow.shape[0]
     top, bottom, left, right = corner[0], corner[0] + image.shape[0], corner[1], corner[1] + image.shape[1]
     reach_x, reach_y = -sun[0] / sun[2], -sun[1] / sun[2]
@@ -336,16 +283,20 @@ def _draw_vehicles(
         ax, ay = math.sin(slots[s].azimuth), math.cos(slots[s].azimuth)
         tr, tc = min(texels - 1, max(0, int((size - y0) * 2.0))), min(texels - 1, max(0, int(x0 * 2.0)))
         sunlit = 1.0 if shadow[tr, tc] < 0.8 * height else 0.0
+        away_x, away_y = lean[0] * (x0 - lean[1]) * 0.6 * height, lean[0] * (y0 - lean[2]) * 0.6 * height
         span = 0.5 * length + 1.2 * height
         low, high = int((size - y0 - span) / step), int((size - y0 + span) / step) + 1
         for row in range(max(top, low), min(bottom, high)):
             for col in range(max(left, int((x0 - span) / step)), min(right, int((x0 + span) / step) + 1)):
+                if len(tall) and tall[row - top, col - left] > 0.6 * height:
+                    continue
                 body, shade = 0.0, 0.0
                 r, g, b = 0.0, 0.0, 0.0
                 for i in range(2):
                     for j in range(2):
                         dx, dy = (col + 0.25 + 0.5 * j) * step - x0, size - (row + 0.25 + 0.5 * i) * step - y0
-                        along, across = (dx * ax + dy * ay) / (0.5 * length), (dx * ay - dy * ax) / (0.5 * width)
+                        bx, by = dx - away_x, dy - away_y
+                        along, across = (bx * ax + by * ay) / (0.5 * length), (bx * ay - by * ax) / (0.5 * width)
                         if abs(along) <= 1.0 and abs(across) <= 1.0:
                             cr, cg, cb = vehicle_from_above(model, red, green, blue, along, across)
                             body += 0.25
@@ -356,7 +307,7 @@ def _draw_vehicles(
                                 shade += 0.25
                 if body + shade <= 0.0:
                     continue
-                r, g, b = _lit(r, g, b, sunlit, 1.0, light)
+                r, g, b = lit(r, g, b, sunlit, 1.0, light)
                 keep = (1.0 - body) * (1.0 - shade * 0.5)
                 i, j = row - top, col - left
                 image[i, j, 0] = np.uint8(min(255.0, image[i, j, 0] * keep + r))
@@ -413,7 +364,7 @@ def _draw_plants(
                 sunlit = 1.0 if shadow[tr, tc] + ground[tr, tc] < height + 1.0 else 0.0
                 facing = max(0.12, (nx * sun[0] + ny * sun[1] + nz * sun[2]) * 1.05)
                 tone = (0.68 + 0.55 * clump) * (0.8 + 0.2 * nz)
-                r, g, b = _lit(
+                r, g, b = lit(
                     red * tone, green * tone, blue * tone, sunlit, min(1.3, facing / (0.35 + 0.65 * sun[2])), light
                 )
                 if snow > 0.0:
