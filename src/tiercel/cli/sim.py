@@ -55,6 +55,13 @@ def sim(
             metavar="KIND",
         ),
     ] = None,
+    difficulty: Annotated[
+        str,
+        typer.Option(
+            help="'plain', or 'hard': hills, an older map of another season with leaning buildings, careless cameras.",
+            metavar="NAME",
+        ),
+    ] = "plain",
 ) -> None:
     """Write a simulated city: its overhead map, and photos with their exact positions and headings.
 
@@ -68,6 +75,8 @@ def sim(
 
     tiercel sim -o village --seed 7 --size 500 --photos 10
 
+    tiercel sim -o hard --seed 7 --difficulty hard
+
     tiercel sim -o pairs --layout vigor --photos 80
 
     tiercel sim -o metropolis --size 10000 --layout justzoomin --photos 1000 --kind panorama
@@ -78,6 +87,8 @@ def sim(
         raise TiercelError(
             f"A city of {size:g} m does not fit into one picture: give --layout justzoomin, or --size {_LARGEST:g}."
         )
+    if difficulty != "plain" and layout is not Layout.TIERCEL:
+        raise TiercelError(f"The layout '{layout}' is of difficulty 'plain' alone: leave --difficulty or --layout out.")
     if layout in (Layout.VIGOR, Layout.CVUSA, Layout.CVACT):
         _pairs(out, layout, seed, size, photos, kind)
         return
@@ -91,7 +102,7 @@ def sim(
         else:
             from tiercel.datasets import simulate
 
-            simulate(out, seed=seed, size=size, photos=photos, kinds=kinds, progress=report)
+            simulate(out, seed=seed, size=size, photos=photos, kinds=kinds, difficulty=difficulty, progress=report)
             leaves = ""
     print(f"{out}: a city of {size:g} m and {photos} photos{leaves}")
 

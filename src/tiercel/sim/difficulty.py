@@ -33,6 +33,7 @@ class Lens:
 
     Attributes:
         pitch: Standard deviation of the elevation of a photo's axis, degrees.
+        steepest: Its greatest elevation, degrees.
         roll: Standard deviation of a photo's turn about its axis, degrees.
         tilt: Standard deviation of the lean of a panorama about each of two level axes, degrees.
         compass: Standard deviation of the declared heading about the true one, degrees.
@@ -46,6 +47,7 @@ class Lens:
     """
 
     pitch: float = 3.0
+    steepest: float = 8.0
     roll: float = 0.0
     tilt: float = 0.0
     compass: float = 0.0
@@ -119,7 +121,7 @@ HARD = Difficulty(
     sharpest=0.3,
     eye_heights={"foot": (1.0, 2.0), "car": (1.0, 2.6), "roof": (1.8, 3.5)},
     lens=Lens(
-        pitch=5.0, roll=2.5, tilt=2.5, compass=2.0, field_of_view=0.08, distortion=0.06, off_centre=0.02,
+        pitch=5.0, steepest=13.0, roll=2.5, tilt=2.5, compass=2.0, field_of_view=0.08, distortion=0.06, off_centre=0.02,
         blur=(0.3, 1.3), obstructed=0.3, quality=(60, 92),
     ),
 )  # fmt: skip
