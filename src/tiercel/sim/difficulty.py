@@ -108,7 +108,7 @@ PLAIN = Difficulty()
 
 HARD = Difficulty(
     name="hard",
-    slope=(0.06, 0.1),
+    slope=(0.07, 0.11),
     valley=600.0,
     trees=1.7,
     crowd=2.5,

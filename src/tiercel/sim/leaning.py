@@ -25,7 +25,7 @@ Image = NDArray[np.uint8]
 Array = NDArray[np.float64]
 Order = NDArray[np.int64]
 
-CELL = 16
+CELL = 8
 """Side in metres of the cells in which `survey` says how high a ray may meet something."""
 _STRIDE = 0.45
 """Metres over the ground between two looks at the raster of buildings: no texel is leapt over."""
@@ -194,7 +194,7 @@ def _wall_from_above(
 
 @compiled
 def _mark_edges(hits: Ints, surface: Bytes, corner: tuple[int, int], step: float, edges: Bytes) -> None:
-    """Which pixels show two things: another part, wall or kind of ground than a neighbour does."""
+    """Which pixels show two things: 1 where a kind of ground ends, 2 where a part or its walls do."""
     texels = surface.shape[0]
     scale = 2.0 * step
     rows, cols = hits.shape
@@ -208,13 +208,14 @@ def _mark_edges(hits: Ints, surface: Bytes, corner: tuple[int, int], step: float
                 for dj in range(-1, 2):
                     m, n = min(max(i + di, 0), rows - 1), min(max(j + dj, 0), cols - 1)
                     edge = edge or hits[m, n] != own
+            edges[i, j] = 2 if edge else 0
             if own == 0 and not edge:
                 tc = min(texels - 1, int((j + corner[1] + 0.5) * scale))
                 c0, c1 = max(tc - 1, 0), min(tc + 1, texels - 1)
                 kind = surface[tr, tc]
                 for r, c in ((r0, c0), (r0, c1), (r1, c0), (r1, c1), (tr, c0), (tr, c1), (r0, tc), (r1, tc)):
                     edge = edge or surface[r, c] != kind
-            edges[i, j] = 1 if edge else 0
+                edges[i, j] = 1 if edge else 0
 
 
 @compiled
@@ -235,6 +236,8 @@ def draw_leaning_surfaces(
     top, left = max(0, corner[0] - 1), max(0, corner[1] - 1)
     bottom, right = min(pixels, corner[0] + image.shape[0] + 1), min(pixels, corner[1] + image.shape[1] + 1)
     hits = np.zeros((bottom - top, right - left), np.int32)
+    sides = np.full(hits.shape, -1, np.int32)
+    heights = np.zeros(hits.shape, np.float32)
     edges = np.zeros(hits.shape, np.uint8)
     for row in range(top, bottom):
         y = size - (row + 0.5) * step
@@ -244,25 +247,29 @@ def draw_leaning_surfaces(
             if high <= 0.0:
                 continue
             level = ground[min(texels - 1, int((size - y) / TEXEL)), min(texels - 1, int(x / TEXEL))]
-            part, wall, _ = _trace(
+            part, wall, height = _trace(
                 building, parts, corners, size, x, y, level, lean[0] * (x - lean[1]), lean[0] * (y - lean[2]), high
             )
             if part >= 0:
-                hits[row - top, col - left] = 2 * (part + 1) + (1 if wall >= 0 else 0)
+                i, j = row - top, col - left
+                hits[i, j], sides[i, j], heights[i, j] = 2 * (part + 1) + (1 if wall >= 0 else 0), wall, height
     _mark_edges(hits, surface, (top, left), step, edges)
     for row in range(corner[0], corner[0] + image.shape[0]):
         for col in range(corner[1], corner[1] + image.shape[1]):
-            many = 2 if edges[row - top, col - left] else 1
+            m, n = row - top, col - left
+            many = 2 if edges[m, n] > 0 else 1
             total_r, total_g, total_b, total_h = 0.0, 0.0, 0.0, 0.0
             for i in range(many):
                 for j in range(many):
                     x, y = (col + (j + 0.5) / many) * step, size - (row + (i + 0.5) / many) * step
-                    part, wall, height, level = -1, -1, 0.0, 0.0
+                    part, wall, height = (hits[m, n] >> 1) - 1, sides[m, n], float(heights[m, n])
                     lean_x, lean_y = lean[0] * (x - lean[1]), lean[0] * (y - lean[2])
-                    if many > 1 or hits[row - top, col - left] > 0:
+                    level = ground[min(texels - 1, int((size - y) / TEXEL)), min(texels - 1, int(x / TEXEL))]
+                    if edges[m, n] == 2:
                         high = float(reach[int((size - y) / CELL), int(x / CELL)])
-                        level = ground[min(texels - 1, int((size - y) / TEXEL)), min(texels - 1, int(x / TEXEL))]
-                        part, wall, height = _trace(building, parts, corners, size, x, y, level, lean_x, lean_y, high)
+                        part, wall, height = _trace(
+                            building, parts, corners, size, x, y, level, lean_x, lean_y, high
+                        )
                     qx, qy = x - lean_x * height, y - lean_y * height
                     if part < 0:
                         r, g, b = ground_from_above(
