@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import fields
+from pathlib import Path
 
 import llvmlite.binding
 import numba
@@ -20,6 +21,7 @@ from tiercel.sim import (
     make_world,
     render_overhead,
 )
+from tiercel.sim.difficulty import in_words
 from tiercel.sim.vehicles import BUSY, LORRY, VAN, vehicle_at
 from tiercel.sim.world import Surface, World
 
@@ -112,3 +114,10 @@ def test_a_difficulty_of_ones_own_is_taken_as_it_is(world: World) -> None:
     lonely = make_world(SEED, 400.0, difficulty=Difficulty(name="lonely", crowd=0.0))
     assert len(lonely.walkers) == 0
     assert np.array_equal(lonely.ground, world.ground)
+
+
+def test_the_documentation_has_the_numbers_of_the_hard_world() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    words = " ".join(text.split())
+    for line in in_words(DIFFICULTIES["hard"]):
+        assert line in words

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tiercel.sim.compiled import compiled
 from tiercel.sim.daylight import ground_from_above, inside, lit, roof_from_above
+from tiercel.sim.facades import wall_table
 from tiercel.sim.leaning import draw_leaning_plants, draw_leaning_surfaces, survey
 from tiercel.sim.materials import Table, hash01, leaf_cover, plant_colour, roof_height, value_noise
-from tiercel.sim.facades import wall_table
 from tiercel.sim.rasters import release
 from tiercel.sim.shadows import cast_shadows
 from tiercel.sim.vehicles import vehicle_at, vehicle_from_above
