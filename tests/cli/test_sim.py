@@ -55,6 +55,10 @@ def test_what_does_not_go_together(tiercel: Run, tmp_path: Path) -> None:
     assert kind.exit_code == 2 and "has panoramas alone: leave --kind out" in kind.stderr
     large = tiercel("sim", "-o", tmp_path / "d", "--layout", "cvact", "--size", 5000)
     assert large.exit_code == 2 and "--layout justzoomin" in large.stderr
+    hard = tiercel("sim", "-o", tmp_path / "d", "--layout", "vigor", "--difficulty", "hard")
+    assert hard.exit_code == 2 and "is of difficulty 'plain' alone" in hard.stderr
+    odd = tiercel("sim", "-o", tmp_path / "d", "--difficulty", "odd")
+    assert odd.exit_code == 2 and "choose from plain, hard" in odd.stderr
     assert not (tmp_path / "d").exists()
 
 

@@ -20,6 +20,7 @@ from tiercel.datasets.simulated import KINDS, MAP_FILE, SETTINGS_FILE, TABLE_FIL
 from tiercel.errors import TiercelError
 from tiercel.geo import Frame
 from tiercel.photos import Photo
+from tiercel.sim.difficulty import DIFFICULTIES, difficulty
 
 
 @dataclass
@@ -63,7 +64,16 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Rendered]:
         ) -> Any:  # fmt: skip
             return self._take(height, width, look, x, y, eye, heading, pitch, field_of_view)
 
-    def make_world(seed: int, size: float) -> Any:
+    class Scenario(SimpleNamespace):
+        @classmethod
+        def of(cls, world: Any, level: Any, rng: np.random.Generator) -> Any:
+            level = difficulty(level)
+            return cls(
+                world=world, map_world=world, difficulty=level, overhead_look=Look.sample(rng), street_look=Look.sample,
+                eye_heights=level.eye_heights,
+            )  # fmt: skip
+
+    def make_world(seed: int, size: float, difficulty: Any = "plain") -> Any:
         seen.worlds += 1
         return SimpleNamespace(seed=seed, size=size)
 
@@ -78,7 +88,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Rendered]:
         return points
 
     stand_in = {"make_world": make_world, "render_overhead": render_overhead, "sample_viewpoints": sample_viewpoints,
-                "StreetLook": Look, "OverheadLook": Look, "StreetRenderer": Renderer}  # fmt: skip
+                "StreetLook": Look, "OverheadLook": Look, "Scenario": Scenario, "StreetRenderer": Renderer}  # fmt: skip
     import tiercel.sim
 
     for name, thing in stand_in.items():
@@ -253,3 +263,58 @@ def test_shots_from_one_spot_turn_round_at_one_moment(tmp_path: Path, rendered: 
         simulate(tmp_path / "odd", seed=3, size=200, photos=7, shots=4)
     with pytest.raises(TiercelError, match="holds another simulated city"):
         simulate(tmp_path, seed=3, size=200, photos=16, kinds=("photo_90",))
+
+
+def test_a_folder_keeps_its_difficulty_and_an_old_one_is_plain(tmp_path: Path, rendered: _Rendered) -> None:
+    simulate(tmp_path, seed=3, size=200, photos=2)
+    path = tmp_path / SETTINGS_FILE
+    settings = json.loads(path.read_text())
+    assert settings.pop("difficulty") == "plain"
+    path.write_text(json.dumps(settings))  # as written before there were difficulties
+    assert len(simulate(tmp_path, seed=3, size=200, photos=2, difficulty="plain")) == 2
+    for other in ("hard", replace(DIFFICULTIES["plain"], crowd=2.0)):
+        with pytest.raises(TiercelError, match="holds another simulated city"):
+            simulate(tmp_path, seed=3, size=200, photos=2, difficulty=other)
+    with pytest.raises(TiercelError, match="no difficulty 'odd'"):
+        simulate(tmp_path / "other", seed=3, size=200, photos=2, difficulty="odd")
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_a_hard_photo_says_of_itself_is_not_quite_so(tmp_path: Path) -> None:
+    kinds = ("photo_90", "photo_70", "panorama")
+    samples = simulate(tmp_path, seed=11, size=300, photos=12, kinds=kinds, difficulty="hard")
+    assert json.loads((tmp_path / SETTINGS_FILE).read_text())["difficulty"] == "hard"
+    lens = DIFFICULTIES["hard"].lens
+    turned, opened = [], []
+    for sample in samples:
+        photo = Photo.open(sample.file)
+        assert photo.heading is not None and photo.pixels.std() > 10
+        turned.append((photo.heading.value - sample.heading + 180) % 360 - 180)
+        assert photo.field_of_view.value == pytest.approx(KINDS[sample.kind], abs=1e-3)
+        if sample.kind != "panorama":
+            opened.append(photo.field_of_view.value / sample.field_of_view - 1.0)
+    assert 0.3 * lens.compass < np.std(turned) < 3 * lens.compass
+    assert max(np.abs(opened)) <= lens.field_of_view + 1e-4 and np.std(opened) > 0.01
+    assert max(abs(sample.pitch) for sample in samples) <= lens.steepest
+    assert (
+        samples
+        == read_dataset(tmp_path)
+        == simulate(tmp_path, seed=11, size=300, photos=12, kinds=kinds, difficulty="hard")
+    )
+
+
+def test_the_map_of_a_hard_city_is_not_the_plain_one_and_photos_go_on_after_an_interruption(tmp_path: Path) -> None:
+    for name in ("whole", "again"):
+        simulate(tmp_path / name, seed=12, size=250, photos=2, difficulty="hard")
+    simulate(tmp_path / "plain", seed=12, size=250, photos=0)
+    maps = []
+    for name in ("whole", "plain"):
+        with rasterio.open(tmp_path / name / MAP_FILE) as city:
+            maps.append(city.read())
+    assert np.abs(maps[0].astype(int) - maps[1]).mean() > 3
+    before = _everything(tmp_path / "whole")
+    again = tmp_path / "again"
+    for path in (again / TABLE_FILE, again / "photos" / "00001_photo_90.jpg"):
+        path.unlink()
+    simulate(again, seed=12, size=250, photos=2, difficulty="hard")
+    assert _everything(again) == before

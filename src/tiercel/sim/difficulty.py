@@ -141,3 +141,28 @@ def difficulty(name: str | Difficulty) -> Difficulty:
     if name not in DIFFICULTIES:
         raise TiercelError(f"There is no difficulty '{name}': choose from {', '.join(DIFFICULTIES)}.")
     return DIFFICULTIES[name]
+
+
+def in_words(level: Difficulty) -> list[str]:
+    """What makes a hard world hard, one line a matter, as the documentation has it."""
+    ageing, lens, eyes = level.ageing, level.lens, level.eye_heights
+    slope = level.slope or (0.0, 0.0)
+    low, high = min(eye[0] for eye in eyes.values()), max(eye[1] for eye in eyes.values())
+    return [
+        f"Hills: the steepest hundredth of the ground rises by more than {slope[0]:.0%} to {slope[1]:.0%}.",
+        f"Crowds: {level.crowd:g} times the places for people, {level.trees:g} times the street trees; kerbs with "
+        f"{level.parking:g} of the gaps between parked vehicles, more of them vans, and lorries in the lanes.",
+        f"An older map: {ageing.trees:.0%} of the trees, the paint of {ageing.streets:.0%} of the streets and "
+        f"{ageing.buildings:.0%} of the buildings were others or missing; as many buildings stood that are gone now.",
+        f"Leaning: roofs and crowns lie up to {level.lean[0]:g} to {level.lean[1]:g} m off for every metre of height, "
+        "walls show, and the ground is in place.",
+        f"Another season: map and photos are at least {level.seasons_apart:g} season apart.",
+        f"Eyes at {low:g} to {high:g} m; pitch and roll with standard deviations of {lens.pitch:g} and {lens.roll:g} "
+        f"degrees, panoramas tilted by {lens.tilt:g}.",
+        f"Lenses: the declared field of view is off by up to {lens.field_of_view:.0%}, lines bend by up to "
+        f"{lens.distortion:.0%} at half the width, and the principal point is off by {lens.off_centre:.0%} of it.",
+        f"Compass: declared headings are off with a standard deviation of {lens.compass:g} degrees.",
+        f"Pictures: blur of {lens.blur[0]:g} to {lens.blur[1]:g} pixels, {level.noise:g} times the noise, JPEG quality "
+        f"{lens.quality[0]} to {lens.quality[1]}; {lens.obstructed:.0%} of the photos from cars have a bonnet, the edge "
+        "of a windscreen or a wiper in them.",
+    ]

@@ -1,7 +1,7 @@
 """The city from above as one camera saw it: what stands high leans away from the point below the camera.
 
-Every pixel lies where the ground is that it would show. The ray that comes down to it from the camera may meet a roof, a
-wall or a crown first: ``h`` metres above the ground it passes over the point ``p - lean * h``, where ``lean`` points
+Every pixel lies where the ground is that it would show. The ray that comes down to it from the camera may meet a roof,
+a wall or a crown first: ``h`` metres above the ground it passes over the point ``p - lean * h``, where ``lean`` points
 away from the nadir and grows with the distance from it. All rays are followed by that formula, so what hides what, and
 which walls show, comes out by itself.
 """
@@ -94,7 +94,11 @@ def _spread(high: Floats, low: Floats, lean: float) -> Floats:
 def _meet(
     parts: Table, corners: Floats, i: int, x: float, y: float, level: float, lean_x: float, lean_y: float, high: float
 ) -> tuple[int, float]:
-    """Where the ray down to a point of the ground at `level` meets a part: its wall (-1: its roof), and how high (-1)."""
+    """Where the ray down to a point of the ground at `level` meets a part.
+
+    Returns:
+        Its wall (-1: its roof), and metres above the ground (-1 where it is missed).
+    """
     leave, enter, wall = 0.0, high, -1
     first, last = parts[i].start, parts[i].start + parts[i].count
     for k in range(first, last):

@@ -1,4 +1,4 @@
-"""What careless cameras do to a picture: tilt, distortion, an axis off the middle, blur, and a car's bonnet in the way."""
+"""What careless cameras do to a picture: tilt, distortion, an axis off the middle, blur, a bonnet in the way."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Shot:
     Attributes:
         roll: Degrees a photo's camera is turned clockwise about its axis.
         tilt: Degrees a panorama's camera is turned clockwise about where it looks, and its front is raised.
-        distortion: Radial distortion: a point at half a picture's width from the principal point lies this share further
-            out than a pinhole would show it; negative for further in.
+        distortion: Radial distortion: about this share further out than by a pinhole a point is shown that lies half a
+            picture's width from the principal point; negative for further in.
         centre: The principal point, to the right of and below the middle, as shares of the width.
         blur: Standard deviation of the photographic blur, pixels.
         obstruction: What of a car is in the picture.
@@ -98,8 +98,8 @@ def photograph(
         x: East, metres.
         y: North, metres.
         eye: Height of the eye above the ground, metres.
-        camera: What it would see if it were a pinhole: its heading is the azimuth of the picture's middle, its pitch and
-            field of view are the lens's. Its roll is the shot's.
+        camera: What it would be if it were a pinhole: its heading is the azimuth of the picture's middle, its pitch and
+            field of view are the lens's; its roll is the shot's.
         look: Weather, light, day and sensor.
         shot: The camera's faults.
 
