@@ -17,8 +17,8 @@ USE = (
     "or a photo of some 55 to 120 degrees, with or without its heading, on a map of half a metre a pixel or finer.",
     "**What it cannot do.** It knows no place by heart: without a map there is no answer, and of a photo that was "
     "taken off the map it does not say so. It reads no signs, and was made for streets: not for interiors, landscapes, "
-    "night or photos from the air. Real photos and maps look different from those it learnt from; `docs/real.md` says how "
-    "it does on some.",
+    "night or photos from the air. Real photos and maps look different from those it learnt from; `docs/real.md` says "
+    "how it does on some.",
     "**How it fails.** Mostly in narrow photos of streets that look like others: it names another place along the same "
     "street, or a twin of it elsewhere, as a rule with a wide region. A heading that nobody knows makes this likelier. "
     "Its regions are calibrated on simulated cities, and promise too much where the pictures are of another kind. "
