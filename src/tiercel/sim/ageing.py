@@ -12,7 +12,7 @@ from tiercel.sim.difficulty import Difficulty
 from tiercel.sim.paint import paint_parts
 from tiercel.sim.plan import Marking
 from tiercel.sim.rasters import new_raster
-from tiercel.sim.world import TEXEL, Floats, Plant, Surface, World
+from tiercel.sim.world import TEXEL, Floats, Ints, Plant, Surface, World
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -60,7 +60,7 @@ def older(world: World, seed: int | np.random.Generator, difficulty: Difficulty)
     )
 
 
-def group_parts(parts: NDArray[np.void], corners: Floats | Array, lots: Array) -> Rows:
+def group_parts(parts: NDArray[np.void], corners: Floats | Array, lots: Array | Ints) -> Rows:
     """Which parts make up one building: neighbours in the table, on one lot, that touch; a fence is its own.
 
     Args:
@@ -136,7 +136,8 @@ def _older_plants(world: World, rng: np.random.Generator, share: float) -> NDArr
     )
     plants["x"][moved[good]], plants["y"][moved[good]] = places[good, 0], places[good, 1]
     plants["ground"][moved[good]] = world.ground[row[good], col[good]]
-    return plants[~(changed & (change == 0))]
+    kept: NDArray[np.void] = plants[~(changed & (change == 0))]
+    return kept
 
 
 class _Stock(NamedTuple):

@@ -162,7 +162,7 @@ def in_words(level: Difficulty) -> list[str]:
         f"Lenses: the declared field of view is off by up to {lens.field_of_view:.0%}, lines bend by up to "
         f"{lens.distortion:.0%} at half the width, and the principal point is off by {lens.off_centre:.0%} of it.",
         f"Compass: declared headings are off with a standard deviation of {lens.compass:g} degrees.",
-        f"Pictures: blur of {lens.blur[0]:g} to {lens.blur[1]:g} pixels, {level.noise:g} times the noise, JPEG quality "
-        f"{lens.quality[0]} to {lens.quality[1]}; {lens.obstructed:.0%} of the photos from cars have a bonnet, the edge "
-        "of a windscreen or a wiper in them.",
+        f"Pictures: blur of {lens.blur[0]:g} to {lens.blur[1]:g} pixels, {level.noise:g} times the noise, JPEG "
+        f"quality {lens.quality[0]} to {lens.quality[1]}; {lens.obstructed:.0%} of the photos from cars have a bonnet, "
+        "the edge of a windscreen or a wiper in them.",
     ]
