@@ -59,7 +59,7 @@ results: $(INSTALLED)
 	$(BIN)/tiercel evaluate --jobs $(JOBS) -o results/locate.json --calibration results/calibration.json \
 		--page docs/results.md --card src/tiercel/weights/compact/README.md
 	$(BIN)/python -m tiercel.evaluation.diagram results/calibration.json docs/pictures/reliability.png
-	for page in results zooming retrieval; do $(BIN)/python -m tiercel.evaluation.pages docs/$$page.md results || exit; done
+	for page in results zooming retrieval real errors; do $(BIN)/python -m tiercel.evaluation.pages docs/$$page.md results || exit; done
 
 # Trains and measures what zooming is trained for, and measures a city of 10 km: an hour or two each on two cores.
 zooming: $(INSTALLED)

@@ -1,7 +1,7 @@
 """``python -m tiercel.evaluation.quick FOLDER FILE``: a model that was trained quickly beside the bundled one.
 
-Both are asked the same panoramas of an unseen city. Whoever trains from nothing sees in a quarter of an hour whether the
-recipe works on their machine.
+Both are asked the same panoramas of an unseen city. Whoever trains from nothing sees in a quarter of an hour whether
+the recipe works on their machine.
 """
 
 from __future__ import annotations
