@@ -56,7 +56,7 @@ calibrate: $(INSTALLED)
 
 # Measures the bundled model, and renders the tables from what was measured.
 results: $(INSTALLED)
-	$(BIN)/tiercel evaluate --jobs $(JOBS) -o results/locate.json --calibration results/calibration.json \
+	$(BIN)/tiercel evaluate --difficulty both --jobs $(JOBS) -o results/locate.json --calibration results/calibration.json \
 		--page docs/results.md --card src/tiercel/weights/compact/README.md
 	$(BIN)/python -m tiercel.evaluation.diagram results/calibration.json docs/pictures/reliability.png
 	for page in results zooming retrieval real errors; do $(BIN)/python -m tiercel.evaluation.pages docs/$$page.md results || exit; done

@@ -7,7 +7,7 @@ import pytest
 
 from tests.search.town import prepared
 from tiercel.evaluation.evaluate import METHODS
-from tiercel.evaluation.methods import descents, posteriors
+from tiercel.evaluation.methods import RANKED, descents, posteriors
 from tiercel.locate import Analysis, Locator
 from tiercel.photos import Photo
 
@@ -27,4 +27,10 @@ def test_methods_follow_the_heads(heads, left_out) -> None:
     found = [*descents(analysis), *posteriors(analysis)]
     assert found == [method for method in METHODS if method not in left_out]
     leaves = set(atlas.leaf_index.tolist())
-    assert set(descents(analysis).values()) | {answer.best for answer in posteriors(analysis).values()} <= leaves
+    ranked = descents(analysis)
+    assert {int(leaf) for some in ranked.values() for leaf in some} <= leaves
+    assert {answer.best for answer in posteriors(analysis).values()} <= leaves
+    for method, count in {"greedy": 1, "beam4": 4, "beam16": RANKED, "best_first": RANKED}.items():
+        assert method not in ranked or len(set(ranked[method].tolist())) == len(ranked[method]) == count
+    if ranked:
+        assert ranked["best_first"][0] == analysis.zoom_best_first.leaves[0]

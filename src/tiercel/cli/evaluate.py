@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiercel.cli.terminal import say
+from tiercel.cli.terminal import progress_of_steps, say, stoppable
 from tiercel.errors import TiercelError
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ def evaluate(
     ] = None,
     photos: Annotated[
         int | None, typer.Option(min=1, help="Photos of each kind in each city, instead of the protocol's.")
+    ] = None,
+    difficulties: Annotated[
+        list[str] | None,
+        typer.Option("--difficulty", help="Of the cities: plain, hard or both; may be repeated.", show_default="plain"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -129,9 +133,13 @@ def evaluate(
 ) -> None:
     """Measure how well a model locates photos in cities it has never seen, by every method, beside chance.
 
+    Photos, maps and answers are kept in runs/locate: a measurement that was interrupted goes on where it stopped.
+
     [bold]Examples[/bold]
 
     tiercel evaluate
+
+    tiercel evaluate --difficulty both --jobs 2
 
     tiercel evaluate --model runs/mine --seed 7 --photos 50 -o mine.json
 
@@ -147,11 +155,14 @@ def evaluate(
     from tiercel.evaluation import evaluate as evaluate_model
     from tiercel.evaluation import render, write_into_card
     from tiercel.evaluation.files import run_file
+    from tiercel.evaluation.protocol import DIFFICULTIES
 
     if recipe is not None:
         print(run_file(recipe, report=say))
         return
     if data is not None:
+        if difficulties:
+            raise TiercelError(f"{data} is as hard as it is: leave out --difficulty.")
         from tiercel.datasets.inspection import kind_of
         from tiercel.evaluation.pairs import PairProtocol
 
@@ -172,7 +183,12 @@ def evaluate(
         _evaluate_benchmark(data, model, protocol, gallery, seed, photos, bool(north), out, page)
         return
     out = out or Path("results") / "locate.json"
-    evaluate_model(model, seeds=seeds, photos=photos, out=out, calibration=calibration, jobs=jobs, report=say)
+    both = [each for one in difficulties or () for each in (DIFFICULTIES if one == "both" else (one,))]
+    with stoppable(), progress_of_steps() as step:
+        evaluate_model(
+            model, seeds=seeds, photos=photos, difficulties=list(dict.fromkeys(both)) or None, out=out,
+            calibration=calibration, jobs=jobs, report=say, step=step,
+        )  # fmt: skip
     tables = render(out, calibration)
     if page:
         page.write_text(tables, encoding="utf-8")
@@ -224,7 +240,6 @@ def _evaluate_pairs(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from tiercel.cli.terminal import progress_of_steps
     from tiercel.evaluation.pairs import evaluate_pairs, render_pairs
 
     with progress_of_steps() as step:

@@ -179,7 +179,8 @@ def answers(analysis: Analysis, allowed: NDArray[np.bool_] | None = None) -> Ans
     def best(answer: Posterior) -> int:
         return answer.best if allowed is None else int(np.argmax(np.where(allowed, answer.log_probability, -np.inf)))
 
-    leaves = descents(analysis) if allowed is None else {}
+    downwards = descents(analysis) if allowed is None else {}
+    leaves = {method: int(found[0]) for method, found in downwards.items()}
     leaves |= {method: best(answer) for method, answer in posteriors(analysis).items()}
     found: Answers = {}
     if "match" in analysis.locator.model.config.heads and allowed is not None:

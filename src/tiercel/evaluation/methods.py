@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from tiercel.locate import Analysis
-from tiercel.search import BottomUp, Posterior, beam, greedy
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.locate import Analysis, TogetherAnalysis
+from tiercel.search import BottomUp, Posterior, beam, best_first, greedy
 
 BEAMS = (4, 16)
+RANKED = 10
+"""So many answers of a method are looked at, the best first."""
 
 
-def descents(analysis: Analysis) -> dict[str, int]:
-    """The leaf that each search down the tree comes to, as a flat index."""
+def descents(analysis: Analysis) -> dict[str, NDArray[np.int64]]:
+    """The flat leaves that each search down the tree comes to, the best first: at most `RANKED`, some only one."""
     if not zooms(analysis):
         return {}
     held = BottomUp(analysis.locator.atlas.tree, analysis.zoom_global.log_probability)
     return {
-        "greedy": int(analysis.zoom_greedy.leaves[0]),
-        **{f"beam{width}": int(beam(analysis.zoom_tempered, width).leaves[0]) for width in BEAMS},
-        "best_first": int(analysis.zoom_best_first.leaves[0]),
-        "bottom_up": int(greedy(held).leaves[0]),
+        "greedy": analysis.zoom_greedy.leaves,
+        **{f"beam{width}": beam(analysis.zoom_tempered, width).leaves[:RANKED] for width in BEAMS},
+        "best_first": best_first(analysis.zoom_tempered, RANKED).leaves,
+        "bottom_up": greedy(held).leaves,
     }
 
 
@@ -30,11 +35,16 @@ def posteriors(analysis: Analysis) -> dict[str, Posterior]:
         found["retrieval"] = analysis.retrieval
         if "zoom" in heads:
             found["fusion"] = analysis.first
-        if "match" in heads:
+        if "match" in heads and alone(analysis):
             found["sweep"] = analysis.match_alone
     return found
 
 
 def zooms(analysis: Analysis) -> bool:
-    """Whether the model has a head that zooms."""
-    return bool({"zoom", "decoder"} & set(analysis.locator.model.config.heads))
+    """Whether there is a head that zooms, and one photo for it."""
+    return bool({"zoom", "decoder"} & set(analysis.locator.model.config.heads)) and alone(analysis)
+
+
+def alone(analysis: Analysis) -> bool:
+    """Whether it is of one photo, rather than of several from one spot."""
+    return not isinstance(analysis, TogetherAnalysis)

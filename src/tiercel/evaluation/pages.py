@@ -17,7 +17,7 @@ from pathlib import Path
 from tiercel.errors import TiercelError
 from tiercel.evaluation.protocol import ALL_QUERIES, QUERIES
 from tiercel.evaluation.reliability import ALL
-from tiercel.evaluation.report import METHOD_WORDS, cell, line
+from tiercel.evaluation.report import METHOD_WORDS, cell, goals_table, line, methods_table, plain
 from tiercel.evaluation.reranking.tables import arms_table, budgets_table, controls_table, kinds_table
 from tiercel.evaluation.results import Row, read_rows
 
@@ -143,18 +143,13 @@ def _retrieval(rows: Rows) -> list[str]:
             if f"r1_50m/{query}/unseen/{method}" not in rows:
                 continue
             count = str(rows[f"r1_50m/{query}/unseen/{method}"].n)
-            cells = [_plain(rows.get(f"{metric}/{query}/unseen/{method}"), 1) for metric in metrics]
+            cells = [plain(rows.get(f"{metric}/{query}/unseen/{method}"), 1) for metric in metrics]
             cells[heads.index("< 50 m")] = cell(rows.get(f"r1_50m/{query}/unseen/{method}"))
             ends = zip(("median_m", "position_m", "heading_deg", "seconds"), (1, 1, 1, 3), strict=True)
-            cells += [_plain(rows.get(f"{metric}/{query}/unseen/{method}"), digits) for metric, digits in ends]
+            cells += [plain(rows.get(f"{metric}/{query}/unseen/{method}"), digits) for metric, digits in ends]
             lines.append(line([name, count, *cells]))
         lines.append("")
     return [*lines, _source(rows)]
-
-
-def _plain(row: Row | None, digits: int) -> str:
-    """A number without its interval, for tables that have no room for it."""
-    return "-" if row is None or row.value is None else f"{row.value:.{digits}f}"
 
 
 def _fusion(rows: Rows) -> list[str]:
@@ -232,7 +227,7 @@ def _index(rows: Rows) -> list[str]:
             found = [rows.get(f"{metric}/{area}/{index}") for area in areas]
             growth = rows.get(f"growth_{what}/{query}/{whole}/{index}")
             cells = [_significant(row, scale) for row in found]
-            lines.append(line([name, *cells, _plain(growth, 2)]))
+            lines.append(line([name, *cells, plain(growth, 2)]))
         lines.append("")
     return [*lines, _source(rows).partition(" In brackets")[0]]
 
@@ -263,9 +258,9 @@ def _metrics_speed(rows: Rows) -> list[str]:
         speedup = next(row for row in rows.values() if row.name.startswith(f"speedup_over_loop/{kind}/"))
         differing = next(row for row in rows.values() if row.name.startswith(f"different_ranks/{kind}/"))
         seconds = [f"seconds/{kind}/{area}/{loop}", f"seconds_of_products/{kind}/{area}/{loop}"]
-        cells = [*(_plain(rows.get(name), 1) for name in seconds), cell(rows.get(f"seconds/{kind}/{area}/tiercel"), 2)]
-        memory = [_plain(rows.get(f"extra_memory_gb/{kind}/{area}/{one}"), 2) for one in ("tiercel", loop)]
-        recall = _plain(rows.get(f"r1/{kind}/{area}/tiercel"), 1)
+        cells = [*(plain(rows.get(name), 1) for name in seconds), cell(rows.get(f"seconds/{kind}/{area}/tiercel"), 2)]
+        memory = [plain(rows.get(f"extra_memory_gb/{kind}/{area}/{one}"), 2) for one in ("tiercel", loop)]
+        recall = plain(rows.get(f"r1/{kind}/{area}/tiercel"), 1)
         lines.append(line([kind, *cells, cell(speedup), *memory, recall, f"{differing.value:.0f} of {differing.n:,}"]))
     some = next(iter(rows.values()))
     brackets = "In brackets: the fastest and the slowest of three times."
@@ -371,9 +366,13 @@ TABLES: dict[str, Callable[[Rows], list[str]]] = {
     "rerank_controls": controls_table,
     "rerank_kinds": kinds_table,
     "rerank_budgets": budgets_table,
+    "locate": lambda rows: [*goals_table(rows, "unseen"), "", _source(rows)],
+    "locate_hard": lambda rows: [*goals_table(rows, "unseen_hard"), "", _source(rows)],
+    "locate_methods": lambda rows: [*methods_table(rows, "unseen"), "", _source(rows)],
 }
 
 FILES = {
+    "locate_hard": "locate", "locate_methods": "locate",
     "retrieval_short": "retrieval", "fusion_short": "fusion", "rerank_controls": "rerank", "rerank_kinds": "rerank",
     "rerank_budgets": "rerank",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tiercel.evaluation.methods import alone
 from tiercel.evaluation.metrics import Measured, recall_within
 from tiercel.evaluation.results import Row
 from tiercel.locate import Analysis
@@ -59,12 +60,13 @@ def judge(analysis: Analysis, x: float, y: float) -> Judged:
     """
     tree, heads = analysis.locator.atlas.tree, analysis.locator.model.config.heads
     truth = int(tree.flat(tree.depth, *tree.cell_at(x, y, tree.depth)))
-    claims = _zoom_claims(analysis, truth) if "zoom" in heads else {}
+    zoom = "zoom" in heads and alone(analysis)
+    claims = _zoom_claims(analysis, truth) if zoom else {}
     masses: dict[str, float] = {}
     if "match" in heads:
         claims["match"] = (_best_leaf(analysis.final, truth),)
-    for method, head in (("global", "zoom"), ("match", "match")):
-        for suffix in ("", RAW) if head in heads else ():
+    for method, known in (("global", zoom), ("match", "match" in heads)):
+        for suffix in ("", RAW) if known else ():
             region = analysis.region(method, calibrated=not suffix)
             error = float(np.hypot(x - region.disc.around[0], y - region.disc.around[1]))
             masses[f"{method}{suffix}"] = region.mass_within(error)
@@ -140,17 +142,19 @@ def reliability(predicted: ArrayLike, right: ArrayLike, bins: int = BINS) -> lis
 def reliability_rows(judged: Mapping[str, Sequence[Judged]], row: MakeRow) -> Iterator[Row]:
     """Rows of coverage and of calibration errors for each kind of query and for all, and of reliability for all.
 
+    A method counts in those queries that it answers.
+
     Args:
         judged: For each query's name, what was judged.
         row: Makes a row from metric, query, method, unit and the number.
     """
     everything = {**judged, ALL: [one for some in judged.values() for one in some]}
     for query, some in everything.items():
-        for method in some[0].masses:
-            masses = np.array([one.masses[method] for one in some])
+        for method in dict.fromkeys(method for one in some for method in one.masses):
+            masses = np.array([one.masses[method] for one in some if method in one.masses])
             for share in SHARES:
                 yield row(f"coverage_{share}", query, method, "%", recall_within(masses, share / 100))
-        for method in some[0].claims:
+        for method in dict.fromkeys(method for one in some for method in one.claims):
             predicted, right = _claims(some, method)
             yield row("expected_calibration_error", query, method, "%", _measured_error(predicted, right))
             if query == ALL:
@@ -161,7 +165,7 @@ def reliability_rows(judged: Mapping[str, Sequence[Judged]], row: MakeRow) -> It
 
 
 def _claims(some: Sequence[Judged], method: str) -> tuple[Numbers, Numbers]:
-    pairs = np.array([pair for one in some for pair in one.claims[method]], np.float64)
+    pairs = np.array([pair for one in some for pair in one.claims.get(method, ())], np.float64)
     return pairs[:, 0], pairs[:, 1]
 
 

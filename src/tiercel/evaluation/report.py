@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tiercel.errors import TiercelError
-from tiercel.evaluation.protocol import QUERIES
+from tiercel.evaluation.protocol import GOAL_M, GOALS, LOCATE_QUERIES
 from tiercel.evaluation.reliability import ALL, BINS, RAW
 from tiercel.evaluation.results import Row, read_rows
 from tiercel.training.card import METRICS
+
+Rows = Mapping[str, Row]
+
+AREAS = {"unseen": "plain cities", "unseen_hard": "hard cities"}
+"""Parts of rows' names that say where was measured, with words for them."""
 
 METHOD_WORDS = {
     "chance": "chance",
@@ -24,6 +29,9 @@ METHOD_WORDS = {
     "sweep": "geometric match of the likeliest poses",
     "match": "the full pipeline: all together",
 }
+
+STAGES = {"retrieval": "retrieval", "fusion": "with zooming", "match": "all together"}
+"""In short, what the pipeline comes to stage by stage."""
 
 LEFT_OUT = ("beam4", "beam16", "bottom_up")
 """Methods that the tables of this page have no room for; docs/zooming.md has them."""
@@ -55,14 +63,29 @@ def render(path: Path, calibration: Path | None = None) -> str:
         "",
         f"Measured by `{some.command}` on {some.machine}. Simulated cities of seeds "
         f"{', '.join(map(str, some.seeds))}, which neither trained nor fitted anything: 2 km square, 4,096 leaf cells "
-        f"of 31.25 m, {some.n} queries of each kind, other days, seasons and cameras than the map's. In brackets: "
-        "95 % bootstrap interval over queries.",
+        f"of 31.25 m, {some.n:,} queries of each kind, other days, seasons and cameras than the map's. In brackets: "
+        "95 % bootstrap interval over queries. A dash stands where nothing was measured. An answer is *right* within "
+        "50 m.",
         "",
     ]
-    for radius in (50, 40, 100):
-        parts += [f"## Answers within {radius} m, %", "", *_recall_table(rows, radius), ""]
-    parts += ["## Metres, degrees, seconds", "", *_error_table(rows), ""]
-    parts += ["## Is the error radius honest?", "", *_region_table(rows), ""]
+    for area, words in AREAS.items():
+        parts += [f"## The full pipeline against its goals, {words}", "", *goals_table(rows, area), ""]
+    for area, words in _measured(rows):
+        parts += [f"## Methods beside each other, {words}", "", "Answers within 50 m, %:", ""]
+        parts += [*methods_table(rows, area), ""]
+    for area, words in _measured(rows):
+        parts += [f"## Among the first five and ten answers, {words}", "", "At least one within 50 m, %:", ""]
+        parts += [*_ranks_table(rows, area), ""]
+    for area, words in _measured(rows):
+        parts += [
+            f"## Metres and degrees, {words}",
+            "",
+            "The full pipeline; share of answers within so many metres:",
+            "",
+        ]
+        parts += [*_metres_table(rows, area), "", "Medians:", "", *_error_table(rows, area), ""]
+    for area, words in _measured(rows):
+        parts += [f"## Is the error radius honest, {words}?", "", *_region_table(rows, area), ""]
     if calibration is not None:
         parts += render_calibration(calibration)
     for name, words in BESIDE.items():
@@ -70,6 +93,12 @@ def render(path: Path, calibration: Path | None = None) -> str:
             picture = f"![{words}](pictures/{name.removesuffix('_short')}.png)"
             parts += [f"## {words}", "", f"<!-- table {name} -->", "<!-- end -->", "", picture, ""]
     return "\n".join(parts)
+
+
+def _measured(rows: Rows) -> list[tuple[str, str]]:
+    """The areas that rows are of, with words for them."""
+    found = {row.parts[2] for row in rows.values()}
+    return [(area, words) for area, words in AREAS.items() if area in found]
 
 
 def render_calibration(path: Path) -> list[str]:
@@ -91,16 +120,17 @@ def render_calibration(path: Path) -> list[str]:
     return parts
 
 
-def _coverage_table(rows: dict[str, Row], method: str) -> list[str]:
+def _coverage_table(rows: Rows, method: str) -> list[str]:
     head = ["query", "50 % region, before", "50 % region", "90 % region, before", "90 % region"]
     lines = [line(head), line(["---"] + ["---:"] * 4)]
-    for name, words in [*((query.name, query.words) for query in QUERIES), (ALL, "all together")]:
+    asked = [query for query in LOCATE_QUERIES if f"coverage_50/{query.name}/unseen/{method}" in rows]
+    for name, words in [*((query.name, query.words) for query in asked), (ALL, "all together")]:
         ends = [f"{share}/{name}/unseen/{method}{suffix}" for share in (50, 90) for suffix in (RAW, "")]
         lines.append(line([words, *(cell(rows.get(f"coverage_{end}")) for end in ends)]))
     return lines
 
 
-def _honesty_table(rows: dict[str, Row]) -> list[str]:
+def _honesty_table(rows: Rows) -> list[str]:
     lines = [line(["what is given a probability", "before", "after"]), line(["---", "---:", "---:"])]
     for method, words in HONEST_WORDS.items():
         names = [f"expected_calibration_error/{ALL}/unseen/{method}{suffix}" for suffix in (RAW, "")]
@@ -126,39 +156,73 @@ def write_into_card(card: Path, results: Path) -> None:
     rows = {row.name: row for row in read_rows(results)}
     some = next(iter(rows.values()))
     words = f"Answers within 50 m, %, on {some.n} queries of each kind (`{some.command}`, {some.machine}):"
-    card.write_text("\n".join([before + METRICS, "", "## Accuracy", "", words, "", *_recall_table(rows, 50), ""]))
+    card.write_text("\n".join([before + METRICS, "", "## Accuracy", "", words, "", *methods_table(rows, "unseen"), ""]))
 
 
-def _recall_table(rows: dict[str, Row], radius: int) -> list[str]:
-    methods = [m for m in METHOD_WORDS if m not in LEFT_OUT and f"r1_{radius}m/{QUERIES[0].name}/unseen/{m}" in rows]
-    lines = [line(["query", *(METHOD_WORDS[method] for method in methods)]), line(["---"] + ["---:"] * len(methods))]
-    for query in QUERIES:
-        cells = [cell(rows.get(f"r1_{radius}m/{query.name}/unseen/{method}")) for method in methods]
-        lines.append(line([query.words, *cells]))
+def goals_table(rows: Rows, area: str) -> list[str]:
+    """The full pipeline on every kind of query beside what it is to reach."""
+    metrics = (("r1_50m", 1), ("position_m", 2), ("heading_deg", 2), ("seconds", 2))
+    head = ["query", "answers within 50 m, %", "goal", "median error where right, m", "goal", "heading error, °", "s"]
+    lines = [line(head), line(["---"] + ["---:"] * 6)]
+    for query in LOCATE_QUERIES:
+        right, metres, degrees, seconds = (
+            cell(rows.get(f"{metric}/{query.name}/{area}/match"), digits) for metric, digits in metrics
+        )
+        goal = f"{GOALS[query.name]:.0f}" if query.name in GOALS else "-"
+        lines.append(line([query.words, right, goal, metres, f"{GOAL_M:g}", degrees, seconds]))
     return lines
 
 
-def _error_table(rows: dict[str, Row]) -> list[str]:
-    head = [
-        "query",
-        "within 5 m, %",
-        "median error where right, m",
-        "median heading error where right, °",
-        "seconds a photo",
-    ]
-    lines = [line(head), line(["---"] + ["---:"] * 4)]
-    for query in QUERIES:
-        names = [f"{metric}/{query.name}/unseen/match" for metric in ("r1_5m", "position_m", "heading_deg", "seconds")]
-        lines.append(line([query.words, *(cell(rows.get(name), digits=2) for name in names)]))
+def methods_table(rows: Rows, area: str) -> list[str]:
+    """Answers within 50 m: methods below each other, kinds of queries beside each other."""
+    lines = [line(["method", *(query.words for query in LOCATE_QUERIES)])]
+    lines.append(line(["---"] + ["---:"] * len(LOCATE_QUERIES)))
+    for method, words in METHOD_WORDS.items():
+        found = [rows.get(f"r1_50m/{query.name}/{area}/{method}") for query in LOCATE_QUERIES]
+        if any(found) and method not in LEFT_OUT:
+            lines.append(line([words, *(cell(row) for row in found)]))
     return lines
 
 
-def _region_table(rows: dict[str, Row]) -> list[str]:
-    head = ["query", "truth inside the 50 % region, %", "inside the 90 % region, %"]
-    lines = [line(head), line(["---"] + ["---:"] * 2)]
-    for query in QUERIES:
-        names = [f"inside_{share}/{query.name}/unseen/match" for share in (50, 90)]
-        lines.append(line([query.words, *(cell(rows.get(name)) for name in names)]))
+def _ranks_table(rows: Rows, area: str) -> list[str]:
+    """The first, five and ten answers of the methods that end the pipeline's stages."""
+    ranks, methods = (1, 5, 10), ("retrieval", "fusion", "match")
+    head = ["query", *(f"{STAGES[method]}, {_first(rank)}" for method in methods for rank in ranks)]
+    lines = [line(head), line(["---"] + ["---:"] * (len(head) - 1))]
+    for query in LOCATE_QUERIES:
+        names = [f"r{rank}_50m/{query.name}/{area}/{method}" for method in methods for rank in ranks]
+        lines.append(line([query.words, *(plain(rows.get(name)) for name in names)]))
+    return lines
+
+
+def _first(rank: int) -> str:
+    return "first" if rank == 1 else f"first {rank}"
+
+
+def _metres_table(rows: Rows, area: str) -> list[str]:
+    return _table(rows, area, {f"r1_{radius}m": f"within {radius} m, %" for radius in (5, 40, 50, 100)})
+
+
+def _error_table(rows: Rows, area: str) -> list[str]:
+    medians = {
+        "median_m": "error of all answers, m", "position_m": "error where right, m",
+        "heading_deg": "heading error where right, °", "seconds": "seconds a query",
+    }  # fmt: skip
+    return _table(rows, area, medians, digits=2)
+
+
+def _region_table(rows: Rows, area: str) -> list[str]:
+    return _table(
+        rows, area, {"inside_50": "truth inside the 50 % region, %", "inside_90": "inside the 90 % region, %"}
+    )
+
+
+def _table(rows: Rows, area: str, metrics: Mapping[str, str], digits: int = 1) -> list[str]:
+    """The full pipeline: kinds of queries by metrics, which come with words for them."""
+    lines = [line(["query", *metrics.values()]), line(["---"] + ["---:"] * len(metrics))]
+    for query in LOCATE_QUERIES:
+        names = [f"{metric}/{query.name}/{area}/match" for metric in metrics]
+        lines.append(line([query.words, *(cell(rows.get(name), digits) for name in names)]))
     return lines
 
 
@@ -174,3 +238,8 @@ def cell(row: Row | None, digits: int = 1) -> str:
     if row.low is None or row.high is None:
         return f"{row.value:.{digits}f}"
     return f"{row.value:.{digits}f} ({row.low:.{digits}f}-{row.high:.{digits}f})"
+
+
+def plain(row: Row | None, digits: int = 1) -> str:
+    """A number without its interval, for tables that have no room for it; a dash where there is none."""
+    return "-" if row is None or row.value is None else f"{row.value:.{digits}f}"
