@@ -18,6 +18,7 @@ from torch.nn import functional
 from tiercel.models.blocks import ConvUnit, Residual
 from tiercel.models.config import ModelConfig
 from tiercel.models.encoders import photo_encoder
+from tiercel.models.products import multiply
 
 PER_HEADING = 2
 """Columns of a photo's template in one azimuth bin."""
@@ -157,16 +158,16 @@ def correlate_spectra(templates: Tensor, features: Tensor, template_side: int) -
 class _Product(torch.autograd.Function):
     """``einsum("bhcyx,bkcyx->bhkyx")``, where b may be 1 in the second.
 
-    Channel by channel, with spectra left as they lie in memory: on a CPU a complex ``einsum`` becomes one tiny matrix
-    product for each frequency, and takes much longer.
+    With spectra left as they lie in memory: on a CPU a complex ``einsum`` becomes one tiny matrix product for each
+    frequency, and takes much longer.
     """
 
     @staticmethod
     def forward(ctx: Any, templates: Tensor, features: Tensor) -> Tensor:  # noqa: ANN401  (torch's own context)
         ctx.save_for_backward(templates, features)
-        out = templates[:, :, None, 0] * features[:, None, :, 0]
-        for channel in range(1, templates.shape[2]):
-            out.addcmul_(templates[:, :, None, channel], features[:, None, :, channel])
+        out = templates.new_empty(*templates.shape[:2], features.shape[1], *templates.shape[3:])
+        for index, (some, given) in enumerate(zip(out, templates, strict=True)):
+            multiply(given, features[index if len(features) > 1 else 0], some)
         return out
 
     @staticmethod

@@ -15,8 +15,9 @@ from torch import Tensor
 from tiercel.atlas import Atlas
 from tiercel.errors import TiercelError
 from tiercel.models.features import PhotoFeatures
-from tiercel.models.match import MatchHead, correlate, correlate_spectra, polar_columns, template_spectrum
+from tiercel.models.match import MatchHead, correlate_spectra, polar_columns, template_spectrum
 from tiercel.models.model import Model
+from tiercel.models.products import multiply
 
 Floats = NDArray[np.float64]
 _Array = TypeVar("_Array", Tensor, NDArray[np.float32])
@@ -27,6 +28,9 @@ TRANSFORM = 128
 """Side in cells of the pieces that a sweep transforms: large enough that little of it is overlap."""
 WITHIN_BIN = 2
 """Headings tried in each azimuth bin where none is known: as close together as the match was trained for."""
+TILES_IN_CACHE, TURNS_IN_CACHE = 8, 2
+"""Tiles that are looked at together at one heading, and headings at which candidates are: few enough that what is
+worked out of them stays in a cache."""
 TILES_AT_ONCE = 4
 """Tiles that are looked at together where every heading is: few enough that memory stays bounded."""
 TILES_KEPT = 176
@@ -98,15 +102,33 @@ class Matcher:
         places = zip(*self.atlas.tree.unflat(self.atlas.tree.depth, leaves), strict=True)
         found = [self._window(int(row), int(col), 1, self.slack) for row, col in places]
         windows, possible = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
-        windows, possible, scores = windows.to(self.model.device), possible.to(self.model.device), []
+        spectra, possible, scores = torch.fft.rfft2(windows.to(self.model.device)), possible.to(self.model.device), []
         for photo in photos:
             starts = self._starts(photo, polar_columns(self.model.config))
-            one = correlate(self._templates(photo, starts), windows[None])[0] * self.head.scale()
+            one = self._turn_by_turn(self._templates(photo, starts)[0], spectra) * self.head.scale()
             scores.append(one.masked_fill(~possible, OFF_THE_MAP))
         total = _added([one.logsumexp(0) for one in scores]).flatten(1).logsumexp(1).cpu().numpy().astype(np.float64)
         first = photos[0]
         azimuths = self._starts(first, len(scores[0])) + float(first.headings_deg[0] - first.polar_start_deg[0])
         return self._poses([one.cpu().numpy() for one in scores], leaves, total, azimuths)
+
+    def _turn_by_turn(self, templates: Tensor, windows: Tensor) -> Tensor:
+        """As `correlate`, a few templates at a time, so that what is worked out of them stays in a cache.
+
+        Args:
+            templates: (H, match_width, t, t).
+            windows: (K, match_width, S, S // 2 + 1) spectra.
+
+        Returns:
+            (H, K, S - t + 1, S - t + 1).
+        """
+        side = windows.shape[2]
+        return torch.cat(
+            [
+                correlate_spectra(template_spectrum(some, side)[None], windows[None], templates.shape[-1])[0]
+                for some in templates.split(TURNS_IN_CACHE)
+            ]
+        )
 
     @torch.inference_mode()
     def everywhere(self, photos: Sequence[PhotoFeatures]) -> Floats:
@@ -169,30 +191,47 @@ class Matcher:
             Flat indices of K stored leaves, and for each the scores of its poses, (K, positions, H) like retrieval's:
             the log-sum-exp over the match's cells around each of retrieval's positions. NaN where it did not look.
         """
-        tile, cells, across = self.tile, self.cells, self.model.config.positions_per_leaf
-        side, starts = tile * cells + 2 * self.head.radius, self._within_bins(photo)
-        count, tried = starts.shape
-        # (headings, tried in each, match_width, ...); all in one piece, since whole spectra are picked from it.
-        templates = template_spectrum(self._templates(photo, starts.ravel()), side).resolve_conj().contiguous()
-        templates = templates.reshape(count, tried, *templates.shape[2:])
-        leaves, scores = [], []
-        for number, headings in self._best(probability, max(1, effort)).items():
-            spectrum = self._spectrum(number)[None, None]
-            # `index_select` copies whole spectra; indexing with a list copies number by number.
-            some = templates.index_select(0, torch.tensor(headings, device=templates.device)).flatten(0, 1)[None]
-            found = correlate_spectra(some, spectrum, 2 * self.head.radius + 1)[0, :, 0]
-            found = found * self.head.scale()
-            # (headings, tried in each, and for rows as for columns: leaves, positions, cells)
-            found = found.reshape(-1, tried, *2 * (tile, across, cells // across)).logsumexp((1, 4, 7))
-            found = found - math.log(tried)
-            poses = np.full((tile**2, across**2, count), np.nan)
-            poses[..., headings] = found.permute(1, 3, 2, 4, 0).reshape(tile**2, across**2, -1).cpu().numpy()
-            leaves.append(self._leaves(number))
-            scores.append(poses)
-        flat, score = np.concatenate(leaves), np.concatenate(scores)
+        side, starts = self.tile * self.cells + 2 * self.head.radius, self._within_bins(photo)
+        across, count = self.model.config.positions_per_leaf, len(starts)
+        chosen = self._best(probability, max(1, effort))
+        numbers = list(chosen)
+        poses = np.full((len(numbers), self.tile**2, across**2, count), np.nan)
+        for first in range(0, len(numbers), TILES_KEPT):
+            rows = range(first, min(first + TILES_KEPT, len(numbers)))
+            spectra = {row: self._spectrum(numbers[row]) for row in rows}
+            for heading in range(count):
+                here = [row for row in rows if heading in chosen[numbers[row]]]
+                if here:
+                    templates = template_spectrum(self._templates(photo, starts[heading])[0], side)
+                for start in range(0, len(here), TILES_IN_CACHE):
+                    some = here[start : start + TILES_IN_CACHE]
+                    found = self._at_positions(templates, [spectra[row] for row in some])
+                    poses[some, :, :, heading] = found.cpu().numpy()
+        flat, score = np.concatenate([self._leaves(number) for number in numbers]), poses.reshape(-1, *poses.shape[2:])
         inside = flat >= 0
         inside[inside] = self.atlas.rows(flat[inside]) >= 0
         return flat[inside], score[inside]
+
+    def _at_positions(self, templates: Tensor, tiles: Sequence[Tensor]) -> Tensor:
+        """The mean over some templates of the likelihood of retrieval's positions, as a logarithm.
+
+        Args:
+            templates: (tried, match_width, side, side // 2 + 1) spectra.
+            tiles: n spectra (match_width, side, side // 2 + 1).
+
+        Returns:
+            (n, leaves of a tile, positions): the log-sum-exp over the match's cells around each position.
+        """
+        tile, across, tried = self.tile, self.model.config.positions_per_leaf, len(templates)
+        cells = self.cells // across
+        products = templates.new_empty(len(tiles), tried, *templates.shape[2:])
+        for product, one in zip(products, tiles, strict=True):
+            multiply(templates, one[None], product[:, None])
+        side, inside = templates.shape[2], tile * self.cells
+        found = torch.fft.irfft2(products, s=(side, side))[..., :inside, :inside]
+        found = (found * self.head.scale()).reshape(-1, tried, *2 * (tile, across, cells))
+        # What is summed lies side by side: (n, leaf rows, leaf columns, position rows, position columns, and the rest).
+        return found.permute(0, 2, 5, 3, 6, 1, 4, 7).flatten(5).logsumexp(-1).flatten(1, 2).flatten(2) - math.log(tried)
 
     def _starts(self, photo: PhotoFeatures, count: int) -> Floats:
         """Azimuths of a photo's left edge that are tried, degrees: `count` of them unless it is known."""
