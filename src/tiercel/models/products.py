@@ -6,6 +6,8 @@ innermost cache until all channels are added, which takes a fifth of the time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numba
 import numpy as np
 import torch
@@ -20,43 +22,43 @@ FEW_THREADS = 4
 """With more threads, torch's own products are as fast."""
 
 
-def multiply(templates: Tensor, features: Tensor, out: Tensor) -> None:
+def multiply(templates: Tensor, features: Sequence[Tensor] | Tensor, out: Tensor) -> None:
     """``einsum("hcyx,kcyx->hkyx")``.
 
     Args:
         templates: (H, C, S, F) complex, may be conjugated lazily.
-        features: (K, C, S, F).
-        out: (H, K, S, F), each row in one piece.
+        features: K times (C, S, F).
+        out: (H, K, S, F), each (S, F) in one piece.
     """
-    compiled = out.dtype == torch.complex64 and out.device.type == "cpu" and torch.get_num_threads() <= FEW_THREADS
-    if not compiled or features.is_conj():
-        torch.mul(templates[:, None, 0], features[:, 0], out=out)
-        for channel in range(1, templates.shape[1]):
-            out.addcmul_(templates[:, None, channel], features[:, channel])
+    if out.dtype != torch.complex64 or out.device.type != "cpu" or torch.get_num_threads() > FEW_THREADS:
+        for index, one in enumerate(features):
+            torch.mul(templates[:, 0], one[0], out=out[:, index])
+            for channel in range(1, len(one)):
+                out[:, index].addcmul_(templates[:, channel], one[channel])
         return
     conjugated = templates.is_conj()
-    plain = templates.conj() if conjugated else templates
-    given = (one.detach().contiguous().flatten(2).numpy() for one in (plain, features))
-    _multiply(*given, out.detach().flatten(2).numpy(), conjugated)
+    plain = (templates.conj() if conjugated else templates).detach().contiguous().flatten(2).numpy()
+    lines = out.detach().flatten(2).numpy()
+    for index, one in enumerate(features):
+        _multiply(plain, one.detach().resolve_conj().contiguous().flatten(1).numpy(), lines[:, index], conjugated)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _multiply(templates: Spectra, features: Spectra, out: Spectra, conjugated: bool) -> None:
-    """`multiply` for spectra laid out in a line each, (H, C, n), (K, C, n) and (H, K, n)."""
+    """`multiply` for spectra laid out in a line each, (H, C, n), (C, n) and (H, n)."""
     turns, channels, size = templates.shape
     total = np.empty(PIECE, np.complex64)
     for start in range(0, size, PIECE):
         length = min(PIECE, size - start)
-        for window in range(len(features)):
-            for turn in range(turns):
-                total[:] = 0
-                for channel in range(channels):
-                    one = templates[turn, channel, start : start + length]
-                    other = features[window, channel, start : start + length]
-                    if conjugated:
-                        for at in range(length):
-                            total[at] += np.conj(one[at]) * other[at]
-                    else:
-                        for at in range(length):
-                            total[at] += one[at] * other[at]
-                out[turn, window, start : start + length] = total[:length]
+        for turn in range(turns):
+            total[:] = 0
+            for channel in range(channels):
+                one = templates[turn, channel, start : start + length]
+                other = features[channel, start : start + length]
+                if conjugated:
+                    for at in range(length):
+                        total[at] += np.conj(one[at]) * other[at]
+                else:
+                    for at in range(length):
+                        total[at] += one[at] * other[at]
+            out[turn, start : start + length] = total[:length]

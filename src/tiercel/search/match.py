@@ -225,8 +225,7 @@ class Matcher:
         tile, across, tried = self.tile, self.model.config.positions_per_leaf, len(templates)
         cells = self.cells // across
         products = templates.new_empty(len(tiles), tried, *templates.shape[2:])
-        for product, one in zip(products, tiles, strict=True):
-            multiply(templates, one[None], product[:, None])
+        multiply(templates, tiles, products.transpose(0, 1))
         side, inside = templates.shape[2], tile * self.cells
         found = torch.fft.irfft2(products, s=(side, side))[..., :inside, :inside]
         found = (found * self.head.scale()).reshape(-1, tried, *2 * (tile, across, cells))
