@@ -110,6 +110,8 @@ def test_building_again_is_nothing_to_do_and_another_map_is_refused(place: Path)
         ("train", "{place}/corner.txt", "-o", "{place}/run"),
         ("evaluate", "--model", "{place}/nowhere", "--seed", "1", "-o", "{place}/rows.json"),
         ("evaluate", "--model", "{place}/model", "--seed", "10001", "-o", "{place}/rows.json"),
+        ("evaluate", "--difficulty", "horrid", "--seed", "1", "-o", "{place}/rows.json"),
+        ("evaluate", "--difficulty", "hard", "--data", "{place}", "-o", "{place}/rows.json"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_leaves_nothing(place: Path, wrong: tuple[str, ...]) -> None:

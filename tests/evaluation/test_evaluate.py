@@ -1,5 +1,7 @@
 """A whole evaluation of a tiny model on a tiny map, with photos of nothing in particular at known places."""
 
+import dataclasses
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -189,6 +191,21 @@ def test_a_city_is_made_of_two_data_sets_with_one_map(locator, samples, tmp_path
             (folder / "spots-2", True, {**common, "photos": 4, "kinds": ("photo_90",), "shots": 2}),
         ]
         made.clear()
+
+
+def test_a_hard_city_is_hard_in_both_its_data_sets(locator, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(MODULE, "build", lambda basemap, model, target, **_: locator.atlas)
+    queries = tuple(query for query in LOCATE_QUERIES if query.kind != "panorama")
+    protocol = dataclasses.replace(PROTOCOL, photos=1, size=300.0, queries=queries).at("hard")
+    _, samples = prepare(locator.model, protocol, 1000, tmp_path, str)
+    assert [sample.kind for sample in samples] == ["photo_70", "photo_90", "photo_90"]
+    assert (samples[1].x, samples[1].y) == (samples[2].x, samples[2].y)
+    turn = (samples[2].heading - samples[1].heading) % 360
+    assert 170 <= turn <= 190
+    folder = city_folder(protocol, 1000, tmp_path)
+    for part in (folder, folder / "spots-2"):
+        assert json.loads((part / "dataset.json").read_text())["difficulty"] == "hard"
+    assert (folder / MAP_FILE).read_bytes() == (folder / "spots-2" / MAP_FILE).read_bytes()
 
 
 def test_the_table_goes_into_the_card_and_replaces_the_last_one(rows, tmp_path) -> None:

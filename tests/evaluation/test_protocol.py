@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tiercel.datasets import SimulatedSample
-from tiercel.evaluation.protocol import GOALS, LOCATE, LOCATE_QUERIES, UNSEEN, Protocol
+from tiercel.evaluation.protocol import DIFFICULTIES, GOALS, LOCATE, LOCATE_QUERIES, UNSEEN, Protocol
 
 
 def sample(name: str, kind: str) -> SimulatedSample:
@@ -32,6 +32,12 @@ def test_the_second_shot_is_asked_beside_the_first_and_no_photo_stands_in_two_sp
     assert found["photo_90_opposite"] == found["photo_90_opposite_turned"] == [["a0", "a1"], ["b0", "b1"]]
     assert LOCATE.shots == {"panorama": 1, "photo_90": 2, "photo_70": 1}
     assert UNSEEN.shots == {"panorama": 1, "photo_90": 1}
+
+
+def test_there_are_as_many_difficulties_as_the_simulator_has() -> None:
+    from tiercel.sim.difficulty import DIFFICULTIES as SIMULATED
+
+    assert tuple(SIMULATED) == DIFFICULTIES
 
 
 @pytest.mark.parametrize(("difficulty", "area"), [("plain", "unseen"), ("hard", "unseen_hard")])
