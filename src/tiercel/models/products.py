@@ -49,16 +49,20 @@ def _multiply(templates: Spectra, features: Spectra, out: Spectra, conjugated: b
     turns, channels, size = templates.shape
     total = np.empty(PIECE, np.complex64)
     for start in range(0, size, PIECE):
-        length = min(PIECE, size - start)
+        end = min(start + PIECE, size)
         for turn in range(turns):
             total[:] = 0
-            for channel in range(channels):
-                one = templates[turn, channel, start : start + length]
-                other = features[channel, start : start + length]
+            for channel in range(0, channels - 1, 2):  # in pairs: the sum is fetched and put back half as often
+                one, two = templates[turn, channel, start:end], templates[turn, channel + 1, start:end]
+                other, another = features[channel, start:end], features[channel + 1, start:end]
                 if conjugated:
-                    for at in range(length):
-                        total[at] += np.conj(one[at]) * other[at]
+                    for at in range(end - start):
+                        total[at] += np.conj(one[at]) * other[at] + np.conj(two[at]) * another[at]
                 else:
-                    for at in range(length):
-                        total[at] += one[at] * other[at]
-            out[turn, start : start + length] = total[:length]
+                    for at in range(end - start):
+                        total[at] += one[at] * other[at] + two[at] * another[at]
+            if channels % 2:
+                one, other = templates[turn, channels - 1, start:end], features[channels - 1, start:end]
+                for at in range(end - start):
+                    total[at] += (np.conj(one[at]) if conjugated else one[at]) * other[at]
+            out[turn, start:end] = total[: end - start]

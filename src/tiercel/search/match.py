@@ -105,7 +105,7 @@ class Matcher:
         spectra, possible, scores = torch.fft.rfft2(windows.to(self.model.device)), possible.to(self.model.device), []
         for photo in photos:
             starts = self._starts(photo, polar_columns(self.model.config))
-            one = self._turn_by_turn(self._templates(photo, starts)[0], spectra) * self.head.scale()
+            one = self._turn_by_turn(self._templates(photo, starts)[0] * self.head.scale(), spectra)
             scores.append(one.masked_fill(~possible, OFF_THE_MAP))
         total = _added([one.logsumexp(0) for one in scores]).flatten(1).logsumexp(1).cpu().numpy().astype(np.float64)
         first = photos[0]
@@ -202,7 +202,8 @@ class Matcher:
             for heading in range(count):
                 here = [row for row in rows if heading in chosen[numbers[row]]]
                 if here:
-                    templates = template_spectrum(self._templates(photo, starts[heading])[0], side)
+                    scaled = self._templates(photo, starts[heading])[0] * self.head.scale()
+                    templates = template_spectrum(scaled, side)
                 for start in range(0, len(here), TILES_IN_CACHE):
                     some = here[start : start + TILES_IN_CACHE]
                     found = self._at_positions(templates, [spectra[row] for row in some])
@@ -216,7 +217,7 @@ class Matcher:
         """The mean over some templates of the likelihood of retrieval's positions, as a logarithm.
 
         Args:
-            templates: (tried, match_width, side, side // 2 + 1) spectra.
+            templates: (tried, match_width, side, side // 2 + 1) spectra, scaled.
             tiles: n spectra (match_width, side, side // 2 + 1).
 
         Returns:
@@ -228,7 +229,7 @@ class Matcher:
         multiply(templates, tiles, products.transpose(0, 1))
         side, inside = templates.shape[2], tile * self.cells
         found = torch.fft.irfft2(products, s=(side, side))[..., :inside, :inside]
-        found = (found * self.head.scale()).reshape(-1, tried, *2 * (tile, across, cells))
+        found = found.reshape(-1, tried, *2 * (tile, across, cells))
         # What is summed lies side by side: (n, leaf rows, leaf columns, position rows, position columns, and the rest).
         return found.permute(0, 2, 5, 3, 6, 1, 4, 7).flatten(5).logsumexp(-1).flatten(1, 2).flatten(2) - math.log(tried)
 
