@@ -122,13 +122,9 @@ class Matcher:
         Returns:
             (H, K, S - t + 1, S - t + 1).
         """
-        side = windows.shape[2]
-        return torch.cat(
-            [
-                correlate_spectra(template_spectrum(some, side)[None], windows[None], templates.shape[-1])[0]
-                for some in templates.split(TURNS_IN_CACHE)
-            ]
-        )
+        side, starts = windows.shape[2], range(0, len(templates), TURNS_IN_CACHE)
+        parts = (template_spectrum(templates[start : start + TURNS_IN_CACHE], side) for start in starts)
+        return torch.cat([correlate_spectra(part[None], windows[None], templates.shape[-1])[0] for part in parts])
 
     @torch.inference_mode()
     def everywhere(self, photos: Sequence[PhotoFeatures]) -> Floats:
@@ -231,7 +227,8 @@ class Matcher:
         found = torch.fft.irfft2(products, s=(side, side))[..., :inside, :inside]
         found = found.reshape(-1, tried, *2 * (tile, across, cells))
         # What is summed lies side by side: (n, leaf rows, leaf columns, position rows, position columns, and the rest).
-        return found.permute(0, 2, 5, 3, 6, 1, 4, 7).flatten(5).logsumexp(-1).flatten(1, 2).flatten(2) - math.log(tried)
+        total: Tensor = found.permute(0, 2, 5, 3, 6, 1, 4, 7).flatten(5).logsumexp(-1)
+        return total.flatten(1, 2).flatten(2) - math.log(tried)
 
     def _starts(self, photo: PhotoFeatures, count: int) -> Floats:
         """Azimuths of a photo's left edge that are tried, degrees: `count` of them unless it is known."""
