@@ -411,3 +411,13 @@ def test_faults_and_styles_come_at_every_step_and_touch_nothing_else(cities, kin
         )
         assert {name for name in before if not torch.equal(before[name], after[name])} == {"strips", "image"}
         assert torch.equal(before["strips"][:, :, 3], after["strips"][:, :, 3])
+
+
+def test_pictures_around_a_crop_have_its_middle(cities) -> None:
+    stage = small_stage(heads=("match",), crops_per_city=1, beside="retrieval")
+    batch = MatchBatches(FixedCities(cities), stage, CONFIG, augment=False).sample(np.random.default_rng(1))
+    for wide, narrow in zip(colours(batch["around_image"]), colours(batch["image"]), strict=True):
+        wide_m, narrow_m = address(wide, PIXEL), address(narrow, CONFIG.resolution)
+        rows, columns = (slice(len(picture) // 2 - 1, len(picture) // 2 + 1) for picture in (wide, narrow))
+        middle = wide_m[rows, rows].mean((0, 1)), narrow_m[columns, columns].mean((0, 1))
+        assert np.abs(middle[0] - middle[1]).max() < PIXEL

@@ -11,6 +11,7 @@ from tests.training.conftest import CONFIG, small_stage
 from tiercel.errors import TiercelError
 from tiercel.models import Model
 from tiercel.models.match import RANGES
+from tiercel.models.retrieval import pose_scores
 from tiercel.sim.landcover import CLASSES, LandCover
 from tiercel.sim.world import Surface
 from tiercel.training import losses
@@ -24,6 +25,7 @@ from tiercel.training.losses import (
     held_right,
     loss_for,
     naming_loss,
+    said_by_retrieval,
 )
 
 PIXEL_M = 2 * CONFIG.resolution
@@ -436,3 +438,47 @@ def test_a_teacher_pulls_and_stays_as_it_is(batch) -> None:
     out["taught"].backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in student.parameters())
+
+
+@pytest.fixture(scope="module")
+def beside(noise_cities) -> dict[str, torch.Tensor]:
+    stage = small_stage(heads=("match",), crops_per_city=1, panoramas=0.0, beside="retrieval")
+    return MatchBatches(FixedCities(noise_cities), stage, CONFIG, augment=False).sample(np.random.default_rng(2))
+
+
+def test_what_retrieval_says_lies_where_the_match_looks(beside) -> None:
+    """At the cell that holds a position of retrieval's grid, it is that pose's score, whichever way it is computed."""
+    model, inside = tiny_model(seed=2, heads=("retrieval",)).eval(), 40
+    said = said_by_retrieval(model, beside, inside)
+    photos, headings = beside["start"].flatten(0, 1).shape
+    assert said.shape == (photos, headings, 2, inside, inside)
+    head, cell = model.retrieval, CONFIG.match_cell_m
+    # The middle of both pictures is the same place: metres from it, for the first position in the north-west.
+    per_position = CONFIG.match_cells_per_leaf // CONFIG.positions_per_leaf
+    off = (-inside / 2 + per_position / 2) * cell
+    middle = beside["around_image"].shape[-1] * head.pixel_m / 2
+    where = torch.full((2, 1, 2), middle + off)
+    with torch.no_grad():
+        columns = model.photo(beside["strips"].flatten(0, 1), False)
+        keys, bias = head.keys(*head.features(beside["around_image"]), where)
+        scores = pose_scores(head.queries(columns), keys.flatten(0, 1), bias.flatten())
+    bins = (beside["start"].flatten(0, 1) / (2 * math.pi) * CONFIG.headings).round().long() % CONFIG.headings
+    for photo, heading, crop in itertools.product(range(photos), range(headings), range(2)):
+        found = said[photo, heading, crop, :per_position, :per_position]
+        assert torch.allclose(found, scores[photo, crop, bins[photo, heading]].expand_as(found), atol=1e-4)
+
+
+def test_the_match_learns_beside_retrieval(beside) -> None:
+    stage = small_stage(heads=("match",), crops_per_city=1, beside="retrieval", beside_weight=0.7)
+    match, other = tiny_model(seed=1, heads=("match",)), tiny_model(seed=2, heads=("retrieval",)).eval()
+    loss = loss_for(match, stage)
+    alone = loss(beside)
+    loss.beside.append(other)
+    both = loss(beside)
+    assert float(both["match_alone"]) == pytest.approx(float(alone["loss"].detach()), rel=1e-5)
+    assert float(both["both"]) != pytest.approx(float(both["match_alone"]), rel=1e-4)
+    expected = both["both"] + MatchLoss.ALONE * both["match_alone"]
+    assert float(both["loss"].detach()) == pytest.approx(float(expected), rel=1e-5)
+    both["loss"].backward()
+    assert all(parameter.grad is None for parameter in other.parameters())
+    assert not any(name.startswith("beside") for name in loss.state_dict())

@@ -36,6 +36,8 @@ RETRIEVAL_CROP = 448
 """Side of a retrieval crop in pixels (twice the model's resolution)."""
 MATCH_CROP = 512
 """Side of a match crop in pixels (the model's resolution)."""
+PICTURES = ("around_image", "fine_images", "image", "middle_image", "root_image")
+"""Names of what a batch may hold that was taken from above."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ def padded_crop(
 
 def _augmented(batch: Batch, stage: Stage, rng: np.random.Generator, step: int | None) -> Batch:
     """A batch with light, colours and sharpness varied, as far as the stage has it at this step."""
-    overhead = {name: batch[name] for name in ("fine_images", "image", "middle_image", "root_image") if name in batch}
+    overhead = {name: batch[name] for name in PICTURES if name in batch}
     strips = batch["strips"]
     photos = strips.flatten(0, 1)
     if not stage.plain_from or (step is not None and step < stage.plain_from):
@@ -471,10 +473,19 @@ class MatchBatches:
         wrong = rng.uniform(0, 2 * np.pi, (len(right), self.stage.wrong_headings))
         truth = turn.points(city.positions[photos] - corner, self.side)
         truth = truth + _position_error(len(photos), self.stage, rng)
-        return {
+        wider = {"around_image": self._around(city, left, top, turn)} if self.stage.beside else {}
+        return wider | {
             "image": overhead_to_tensor(np.ascontiguousarray(image)[None], covered)[0],
             "strips": strips_to_tensor(cut.strips),
             "start": torch.from_numpy(np.concatenate([right[:, None], wrong], 1).astype(np.float32)),
             "truth": torch.from_numpy(truth.astype(np.float32)),
             "land_cover": torch.from_numpy(np.ascontiguousarray(cover)),
         }
+
+    @staticmethod
+    def _around(city: TrainingCity, left: int, top: int, turn: Turn) -> Tensor:
+        """The crop and as much ground around it as retrieval looks at: its `RETRIEVAL_CROP`, with the same middle."""
+        beyond = (RETRIEVAL_CROP - MATCH_CROP // 2) // 2
+        crop, covered = padded_crop(city.overhead[2], left // 2 - beyond, top // 2 - beyond, RETRIEVAL_CROP)
+        covered = turn.image(covered[..., None].astype(np.uint8))[..., 0] > 0
+        return overhead_to_tensor(np.ascontiguousarray(turn.image(crop))[None], covered[None])[0]

@@ -28,7 +28,7 @@ from tiercel.training.contrastive import ContrastiveLoss, PairBatches, steps_per
 from tiercel.training.dataset_pairs import open_pair_sources
 from tiercel.training.decoder import DecoderBatches, DecoderLoss, ZoomPhotos, in_steps, open_photos
 from tiercel.training.feeding import Feed, FixedCities
-from tiercel.training.losses import RetrievalLoss, loss_for
+from tiercel.training.losses import MatchLoss, RetrievalLoss, loss_for
 from tiercel.training.muon import Muon
 from tiercel.training.pairs import CityPairs, PairSource
 from tiercel.training.recipe import Recipe, Stage
@@ -196,6 +196,8 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
     loss_module = loss_for(model, stage)
     if isinstance(loss_module, RetrievalLoss) and stage.teacher:
         loss_module.teachers.append(load_model(folder.parent / stage.teacher, accelerator.device))
+    if isinstance(loss_module, MatchLoss) and stage.beside:
+        loss_module.beside.append(load_model(folder.parent / stage.beside, accelerator.device))
     frozen = [model.get_submodule(name).requires_grad_(False) for name in stage.frozen]
     learning = [parameter for parameter in loss_module.parameters() if parameter.requires_grad]
     kept = _restore(folder / STATE, loss_module)

@@ -359,11 +359,48 @@ def held_right(log_pose: Tensor, cells: Tensor, error: float) -> Tensor:
     return torch.einsum("byx,by,bx->b", log_pose, share[1], share[0])
 
 
+@torch.no_grad()
+def said_by_retrieval(model: Model, batch: Batch, inside: int) -> Tensor:
+    """Retrieval's scores of the poses that the match scores in a batch.
+
+    Args:
+        model: With the head ``retrieval``.
+        batch: From `MatchBatches` of a stage that has another model beside it.
+        inside: Cells along the side of what the match scores in a crop.
+
+    Returns:
+        (photos, headings, crops, inside, inside), the same for all cells of one of retrieval's positions, and for all
+        headings in one azimuth bin.
+    """
+    head, photo, config = model.retrieval, model.photo, model.config
+    assert head is not None and photo is not None
+    strips, start = batch["strips"].flatten(0, 1), batch["start"].flatten(0, 1)
+    per_position = config.match_cells_per_leaf // config.positions_per_leaf
+    count, crops = math.ceil(inside / per_position), len(batch["image"])
+    beyond = (batch["around_image"].shape[-1] * head.pixel_m - batch["image"].shape[-1] * config.resolution) / 2
+    edge = beyond + (batch["image"].shape[-1] * config.resolution - inside * config.match_cell_m) / 2
+    steps = edge + (torch.arange(count, device=strips.device) + 0.5) * per_position * config.match_cell_m
+    south, east = torch.meshgrid(steps, steps, indexing="ij")
+    places = torch.stack([east, south], -1).reshape(1, -1, 2).expand(crops, -1, -1)
+    columns = photo(strips, strips.shape[-1] == config.strip_columns)
+    keys, bias = head.keys(*head.features(batch["around_image"]), places)
+    with exactly(columns.device):
+        scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
+    bins = (start / (2 * math.pi) * config.headings).round().long() % config.headings
+    chosen = scores.gather(2, bins[:, None].expand(-1, scores.shape[1], -1)).transpose(1, 2)
+    grid = chosen.reshape(*bins.shape, crops, count, count)
+    cells = grid.repeat_interleave(per_position, 3).repeat_interleave(per_position, 4)
+    return cells[..., :inside, :inside]
+
+
 class MatchLoss(nn.Module):
     """The geometric match: a softmax over all positions of all crops, and over right and wrong headings.
 
     If the stage asks for it, one layer also names the classes of land cover from the map's features and from what the
     photo says lies where, and so brings both into one space.
+
+    Where retrieval has its say beside the match (`Stage.beside`), what both say of a pose is added, as it is when a
+    photo is located, and the softmax runs over that; the match's own word counts as well, but less.
 
     Args:
         model: With the head ``match``.
@@ -371,6 +408,8 @@ class MatchLoss(nn.Module):
     """
 
     batches = MatchBatches
+    ALONE = 0.3
+    """Weight of what the match says by itself, where retrieval has its say beside it."""
     CLOSE_CELLS = 5
     SHARPNESS = 8.0
     """Features are of unit length; times this, a layer of the usual size can be sure of a class."""
@@ -379,6 +418,8 @@ class MatchLoss(nn.Module):
         """Keeps the model."""
         super().__init__()
         self.model, self.stage = model, stage
+        # In a list, so that it is no part of this module: it neither learns nor is kept.
+        self.beside: list[Model] = []
         if stage.land_cover_loss:
             self.name = nn.Linear(model.config.match_width, CLASSES)
 
@@ -400,18 +441,33 @@ class MatchLoss(nn.Module):
         # From metres to cells of the correlation, whose first entry has its centre `radius` cells in.
         cells = batch["truth"].flatten(0, 1) / head.config.match_cell_m - 0.5 - head.radius
         crop = torch.arange(crops, device=cells.device).repeat_interleave(photos)
-        log_pose = scores.flatten(1).log_softmax(1)
-        own = log_pose.reshape(scores.shape)[torch.arange(len(cells), device=cells.device), 0, crop]
-        loss = -held_right(own, cells, self.stage.position_error / head.config.match_cell_m).mean()
+        loss, together = self._right(scores, cells, crop), {}
+        for other in self.beside:
+            with exactly(scores.device):
+                scores = scores + self.stage.beside_weight * said_by_retrieval(other, batch, inside)
+            alone = loss
+            loss = self._right(scores, cells, crop)
+            together = {"match_alone": alone.detach(), "both": loss.detach()}
+            loss = loss + self.ALONE * alone
         best = scores.detach().flatten(1).argmax(1)
         x, y, found = best % inside, best // inside % inside, best // inside**2
         near = (torch.stack([x, y], 1) - cells).norm(dim=1) < self.CLOSE_CELLS
         cover_loss, named = self._land_cover(head, features, polar, crop, batch)
-        return named | {
-            "loss": loss + self.stage.land_cover_loss * cover_loss,
-            "right_place": (near & (found == crop)).float().mean(),
-            "match_scale": head.scale().detach(),
-        }
+        return (
+            named
+            | together
+            | {
+                "loss": loss + self.stage.land_cover_loss * cover_loss,
+                "right_place": (near & (found == crop)).float().mean(),
+                "match_scale": head.scale().detach(),
+            }
+        )
+
+    def _right(self, scores: Tensor, cells: Tensor, crop: Tensor) -> Tensor:
+        """Minus the mean log-probability of the right poses, (photos, headings, crops, cells, cells) being scores."""
+        log_pose = scores.flatten(1).log_softmax(1).reshape(scores.shape)
+        own = log_pose[torch.arange(len(cells), device=cells.device), 0, crop]
+        return -held_right(own, cells, self.stage.position_error / self.model.config.match_cell_m).mean()
 
     def _land_cover(
         self, head: MatchHead, features: Tensor, polar: Tensor, crop: Tensor, batch: Batch

@@ -98,6 +98,9 @@ class Stage:
         teacher: Folder, beside the stage's, of a model that is trained already, whose word on every pose of a batch is
             learnt as well (retrieval).
         teacher_loss: Weight of that.
+        beside: Folder, beside the stage's, of a model that is trained already and whose retrieval has its say on every
+            pose beside the match, which then learns most what retrieval does not know (match).
+        beside_weight: Of its say.
         pairs_per_batch: Pairs of a photo and a tile in a batch of each process (embedding).
         pairs_per_epoch: Pairs that one pass takes, drawn anew for each; 0 for all there are (embedding).
         sampling: Which pairs meet in a batch: ``random``; ``gps``, neighbours on the ground; or ``dynamic``, those in
@@ -158,6 +161,8 @@ class Stage:
     land_cover_loss: float = 0.0
     teacher: str = ""
     teacher_loss: float = 1.0
+    beside: str = ""
+    beside_weight: float = 0.7
     pairs_per_batch: int = 64
     pairs_per_epoch: int = 0
     sampling: str = "dynamic"
