@@ -107,16 +107,15 @@ def photograph(
         (height, width, 3) uint8.
     """
     height, width, focal = camera.height, camera.width, camera.focal
-    right, down = _seen(height, width, focal, shot)
+    right, down = _seen(np.arange(width) + 0.5, np.arange(height) + 0.5, camera, shot)
     # A picture by a pinhole of the same focal length, large enough to take all rays from.
     wide = 2 * math.ceil(focal * float(np.abs(right).max()) + 1.0)
     high = 2 * math.ceil(focal * float(np.abs(down).max()) + 1.0)
     angle = 2.0 * math.degrees(math.atan(0.5 * wide / focal))
     larger = Pinhole(0.0, camera.pitch, shot.roll, angle, high, wide)
-    middle = (np.atleast_1d(grid[height // 2, width // 2]) for grid in (right, down))
-    across, over = (focal * part for part in middle)
-    ahead, aside, _ = larger.directions(0.5 * wide + across, 0.5 * high + over)
-    heading = camera.heading - math.degrees(math.atan2(float(aside[0]), float(ahead[0])))
+    across, over = _seen(np.array([0.5 * width]), np.array([0.5 * height]), camera, shot)
+    ahead, aside, _ = larger.directions(0.5 * wide + focal * across, 0.5 * high + focal * over)
+    heading = camera.heading - math.degrees(math.atan2(aside.item(), ahead.item()))
     plain = renderer.perspective(
         x, y, eye, heading, camera.pitch, angle, high, wide, _clean(look), roll=shot.roll
     )  # fmt: skip
@@ -146,13 +145,23 @@ def tilted_panorama(
     return _finish(_warp(level, columns, rows, True), look, shot)
 
 
-def _seen(height: int, width: int, focal: float, shot: Shot) -> tuple[Doubles, Doubles]:
-    """Where a pinhole would show what each pixel shows: to the right of and below its axis, in focal lengths."""
-    right = (np.arange(width) + 0.5 - (0.5 + shot.centre[0]) * width) / focal
-    down = (np.arange(height) + 0.5 - 0.5 * height - shot.centre[1] * width) / focal
-    squared = (right[None, :] ** 2 + down[:, None] ** 2) * (focal / (0.5 * width)) ** 2
-    scale = 1.0 / (1.0 + shot.distortion * squared)
-    return right[None, :] * scale, down[:, None] * scale
+def _seen(columns: Doubles, rows: Doubles, camera: Pinhole, shot: Shot) -> tuple[Doubles, Doubles]:
+    """Where a pinhole would show what is shown in some columns and rows.
+
+    Args:
+        columns: (W,) pixels from the left edge.
+        rows: (H,) pixels from the upper edge.
+        camera: The pinhole.
+        shot: The faults that the camera has instead.
+
+    Returns:
+        (H, W) to the right of its axis and (H, W) below it, in focal lengths.
+    """
+    half = 0.5 * camera.width
+    right = (columns - half - shot.centre[0] * camera.width)[None, :]
+    down = (rows - 0.5 * camera.height - shot.centre[1] * camera.width)[:, None]
+    scale = 1.0 / ((1.0 + shot.distortion * (right**2 + down**2) / half**2) * camera.focal)
+    return right * scale, down * scale
 
 
 def _clean(look: StreetLook) -> StreetLook:
