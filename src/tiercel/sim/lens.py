@@ -107,7 +107,8 @@ def photograph(
         (height, width, 3) uint8.
     """
     height, width, focal = camera.height, camera.width, camera.focal
-    right, down = _seen(np.arange(width) + 0.5, np.arange(height) + 0.5, camera, shot)
+    columns, rows = (np.arange(pixels, dtype=np.float64) + 0.5 for pixels in (width, height))
+    right, down = _seen(columns, rows, camera, shot)
     # A picture by a pinhole of the same focal length, large enough to take all rays from.
     wide = 2 * math.ceil(focal * float(np.abs(right).max()) + 1.0)
     high = 2 * math.ceil(focal * float(np.abs(down).max()) + 1.0)
