@@ -7,7 +7,7 @@ from tiercel.atlas import Atlas
 from tiercel.errors import TiercelError
 from tiercel.models import Model
 from tiercel.models.match import correlate
-from tiercel.search.match import Matcher, _peak
+from tiercel.search.match import NEGLIGIBLE, Matcher, _peak
 from tiercel.search.policy import log_sum_exp
 
 
@@ -127,6 +127,17 @@ def test_a_sweep_of_few_tiles_takes_the_likeliest(atlas, model) -> None:
     row, col = tree.unflat(tree.depth, leaves)
     assert np.ptp(row) < matcher.tile and np.ptp(col) < matcher.tile
     assert len(np.unique(leaves)) == len(leaves) and np.isin(leaves, atlas.leaf_index).all()
+
+
+def test_a_sweep_ends_where_hardly_any_probability_is_left(atlas, model) -> None:
+    photo = planted(atlas, model, WEST + 100, NORTH - 70, 37.0, False)
+    matcher = Matcher(atlas, model)
+    row = atlas.rows(np.array([leaf_at(atlas, WEST + 300, NORTH - 300)]))[0]
+    for rest, looked in ((0.1 * NEGLIGIBLE, [3, 5]), (10.0 * NEGLIGIBLE, [3, 5, 7])):
+        probability = np.zeros((len(atlas.leaf_index), len(photo.headings_deg)))
+        probability[row, [3, 5, 7]] = 0.3, 0.7 - rest, rest
+        _, scores = matcher.sweep(photo, probability, 10_000)
+        assert np.flatnonzero(~np.isnan(scores).all((0, 1))).tolist() == looked
 
 
 @pytest.mark.parametrize("told", [True, False])

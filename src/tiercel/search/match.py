@@ -31,6 +31,8 @@ WITHIN_BIN = 2
 TILES_IN_CACHE, TURNS_IN_CACHE = 8, 2
 """Tiles that are looked at together at one heading, and headings at which candidates are: few enough that what is
 worked out of them stays in a cache."""
+NEGLIGIBLE = 1e-6
+"""Where so little of the probability is left, a sweep ends: looking closely there would change nothing."""
 TILES_AT_ONCE = 4
 """Tiles that are looked at together where every heading is: few enough that memory stays bounded."""
 TILES_KEPT = 176
@@ -181,7 +183,8 @@ class Matcher:
         Args:
             photo: The photo, with H headings.
             probability: (stored leaves, H) of each heading in each leaf so far, by which poses are chosen.
-            effort: How many tiles are looked at, each heading counted; one is in any case.
+            effort: How many tiles are looked at, each heading counted; one is in any case, and fewer where they hold
+                all but a `NEGLIGIBLE` part of the probability.
 
         Returns:
             Flat indices of K stored leaves, and for each the scores of its poses, (K, positions, H) like retrieval's:
@@ -256,8 +259,10 @@ class Matcher:
         held = np.zeros((self._across**2, headings))
         np.add.at(held, row // self.tile * self._across + col // self.tile, probability + 1e-30)
         best = np.argsort(-held, axis=None, kind="stable")[:count]
+        before = np.cumsum(held.ravel()[best]) - held.ravel()[best]
+        best = best[(held.ravel()[best] > 0) & (before < (1.0 - NEGLIGIBLE) * held.sum())]
         chosen: dict[int, list[int]] = {}
-        for number, heading in zip(*np.divmod(best[held.ravel()[best] > 0], headings), strict=True):
+        for number, heading in zip(*np.divmod(best, headings), strict=True):
             chosen.setdefault(int(number), []).append(int(heading))
         return chosen
 
