@@ -155,6 +155,22 @@ def test_a_stage_beside_keeps_what_it_still_needs(tmp_path) -> None:
     assert city_folder(read._seed(5), tmp_path, CITIES, CONFIG).is_dir()
 
 
+def test_a_stage_goes_on_saying_what_it_needs(tmp_path, monkeypatch) -> None:
+    """A city is at hand for longer than another stage believes that one is still running which says nothing."""
+    read = stream(tmp_path)
+    monkeypatch.setattr(module, "Renderers", lambda *_: type("Idle", (), {"close": lambda self: None})())
+    read.render_ahead(0, CUT, 2)
+    mark = tmp_path / "match.needs"
+    assert mark.read_text() == "0"
+    long_ago = time.time() - ABANDONED_S
+    os.utime(mark, (long_ago, long_ago))
+    read.render_ahead(1, CUT, 2)
+    assert mark.stat().st_mtime < long_ago + 1, "not every step"
+    read._said -= module.SAYS_EVERY_S + 1
+    read.render_ahead(2, CUT, 2)
+    assert mark.stat().st_mtime > long_ago + 1
+
+
 def test_a_city_that_cannot_be_rendered_ends_the_waiting(tmp_path, monkeypatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError("no space left")

@@ -11,6 +11,7 @@ each other, so that every panorama serves as often as the recipe says and no mor
 from __future__ import annotations
 
 import functools
+import math
 import os
 import threading
 import time
@@ -35,8 +36,10 @@ FILLED = 0.75
 """Share of a city's panoramas that servings are counted on: the last ones lie too far apart to fill crops."""
 CORNERS = 6
 """Of so many crops around a photo the one is taken that holds most others which have served as little."""
-ABANDONED_S = 600.0
-"""A stage that has not said for so long which cities it needs is not running any more."""
+SAYS_EVERY_S = 60.0
+"""How often a stage says which cities it needs."""
+ABANDONED_S = 900.0
+"""A stage that has not said so for so long is not running any more."""
 POLL_S = 0.05
 
 
@@ -63,7 +66,7 @@ class CityStream:
         self._opened: dict[int, TrainingCity] = {}
         self._plan = functools.lru_cache(maxsize=2 * cities.window)(self._planned)
         self._renderers: Renderers | None = None
-        self._needed = 0
+        self._needed, self._said = 0, -math.inf
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs to read the stream: all but the renderers."""
@@ -131,7 +134,8 @@ class CityStream:
         return self._opened[number]
 
     def begin(self) -> None:
-        """Forget what could not be rendered: the reason may have gone."""
+        """Make the folder, and forget what could not be rendered: the reason may have gone."""
+        self._target(0).parent.mkdir(parents=True, exist_ok=True)
         for failure in self._target(0).parent.glob("*.failed"):
             failure.unlink(missing_ok=True)
 
@@ -142,8 +146,8 @@ class CityStream:
             self.begin()
             self._renderers = Renderers(self.folder, self.cities, self.config)
         self._renderers.wanted = [self._seed(number) for number in wanted]
-        if min(wanted) > self._needed:
-            self._needed = min(wanted)
+        if min(wanted) > self._needed or time.monotonic() > self._said + SAYS_EVERY_S:
+            self._needed, self._said = min(wanted), time.monotonic()
             self._drop_behind(self._needed)
 
     def close(self) -> None:
