@@ -110,10 +110,16 @@ def test_a_step_is_a_function_of_the_seed_and_itself(tmp_path, drawn) -> None:
 def test_processes_share_the_stream_out(tmp_path, drawn) -> None:
     rng = np.random.default_rng(0)
     whole = CityStream(tmp_path, CITIES, CONFIG, 5, "match").servings(rng, 3, CUT, 4)
-    parts = [CityStream(tmp_path, CITIES, CONFIG, 5, "match", process, 2) for process in (0, 1)]
+    parts = [CityStream(tmp_path, CITIES, CONFIG, 5, "match", 0, process, 2) for process in (0, 1)]
     shared = [serving for part in parts for serving in part.servings(rng, 3, CUT, 2)]
     for one, other in zip(whole, shared, strict=True):
         assert one.city.seed == other.city.seed and np.array_equal(one.crops[0].photos, other.crops[0].photos)
+
+
+def test_a_stage_leaves_out_what_earlier_ones_have_used_up(tmp_path) -> None:
+    later = CityStream(tmp_path, CITIES, CONFIG, 5, "later", 100)
+    assert later._seed(0) == stream(tmp_path)._seed(100)
+    assert pickle.loads(pickle.dumps(later))._seed(0) == later._seed(0)
 
 
 def test_only_seeds_that_train_are_rendered(tmp_path) -> None:
@@ -144,7 +150,7 @@ def test_a_stage_beside_keeps_what_it_still_needs(tmp_path) -> None:
     for number in range(6):
         city_folder(read._seed(number), tmp_path, CITIES, CONFIG).mkdir(parents=True)
     slow = tmp_path / "retrieval.needs"
-    slow.write_text("2")
+    slow.write_text(str(read._seed(2)))
     read._drop_behind(5)
     there = [city_folder(read._seed(number), tmp_path, CITIES, CONFIG).is_dir() for number in range(6)]
     assert there == [False, False, True, True, True, True]
@@ -161,7 +167,7 @@ def test_a_stage_goes_on_saying_what_it_needs(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(module, "Renderers", lambda *_: type("Idle", (), {"close": lambda self: None})())
     read.render_ahead(0, CUT, 2)
     mark = tmp_path / "match.needs"
-    assert mark.read_text() == "0"
+    assert mark.read_text() == str(read._seed(0))
     long_ago = time.time() - ABANDONED_S
     os.utime(mark, (long_ago, long_ago))
     read.render_ahead(1, CUT, 2)

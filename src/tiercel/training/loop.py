@@ -286,7 +286,7 @@ def _feed(
     """What batches are made from."""
     if isinstance(source, Path):
         processes = accelerator.process_index, accelerator.num_processes
-        return CityStream(source, recipe.cities, config, recipe.seed, stage.name, *processes)
+        return CityStream(source, recipe.cities, config, recipe.seed, stage.name, stage.skip_cities, *processes)
     return FixedCities(source) if isinstance(source, list) else source
 
 

@@ -60,6 +60,7 @@ class Stage:
             this one's head is another; or ``bundled`` for the weights that come with tiercel.
         start_parts: Parts of those weights to start from, such as ``[photo, retrieval.encoder]``; all if left out.
         frozen: Parts of the model that stay as they are, such as ``[photo]``.
+        skip_cities: Cities without end that are left out at the beginning: earlier stages have used them up.
         cities_per_step: Different cities in a batch.
         crops_per_city: Map crops from each of them.
         photos_per_crop: Photos in each crop.
@@ -130,6 +131,7 @@ class Stage:
     start_from: str = ""
     start_parts: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    skip_cities: int = 0
     cities_per_step: int = 2
     crops_per_city: int = 2
     photos_per_crop: int = 24

@@ -52,17 +52,18 @@ class CityStream:
         config: The model's resolution and strips.
         seed: Of the plan.
         stage: Name of the stage.
+        skip: Cities of the split that are left out besides those that the recipe leaves out.
         process: Number of this training process among `processes`.
         processes: How many there are.
     """
 
     def __init__(
-        self, folder: Path, cities: Cities, config: ModelConfig, seed: int, stage: str, process: int = 0,
+        self, folder: Path, cities: Cities, config: ModelConfig, seed: int, stage: str, skip: int = 0, process: int = 0,
         processes: int = 1,
     ) -> None:  # fmt: skip
         """Renders nothing yet."""
         self.folder, self.cities, self.config = folder, cities, config
-        self.seed, self.stage, self.process, self.processes = seed, stage, process, processes
+        self.seed, self.stage, self.skip, self.process, self.processes = seed, stage, skip, process, processes
         self._opened: dict[int, TrainingCity] = {}
         self._plan = functools.lru_cache(maxsize=2 * cities.window)(self._planned)
         self._renderers: Renderers | None = None
@@ -70,7 +71,7 @@ class CityStream:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs to read the stream: all but the renderers."""
-        kept = ("folder", "cities", "config", "seed", "stage", "process", "processes")
+        kept = ("folder", "cities", "config", "seed", "stage", "skip", "process", "processes")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -159,12 +160,12 @@ class CityStream:
 
     def _drop_behind(self, needed: int) -> None:
         """Remove the cities below `needed` that no other stage which reads them along needs."""
-        self._mark().write_text(str(needed))
-        lowest = needed
+        lowest = self._seed(needed)
+        self._mark().write_text(str(lowest))
         for mark in self.folder.glob("*.needs"):
             if time.time() - mark.stat().st_mtime < ABANDONED_S:
                 lowest = min(lowest, int(mark.read_text() or 0))
-        behind = range(self._seed(0), self._seed(lowest))
+        behind = range(self._seed(0), lowest)
         for target in self._target(0).parent.iterdir():
             if target.is_dir() and not target.suffix and seed_of(target) in behind:
                 remove_city(target)
@@ -173,7 +174,7 @@ class CityStream:
         return self.folder / f"{self.stage}.needs"
 
     def _seed(self, number: int) -> int:
-        return seeds("train", 1, self.cities.first + number)[0]
+        return seeds("train", 1, self.cities.first + self.skip + number)[0]
 
     def _target(self, number: int) -> Path:
         return city_folder(self._seed(number), self.folder, self.cities, self.config)

@@ -23,10 +23,10 @@ def test_its_cities_train_nothing_else_and_test_nothing() -> None:
     mine = set(JudgeRecipe.load(RECIPES / "judge.yaml").cities.seeds)
     endless, seedling = (Recipe.load(RECIPES / name) for name in ("compact.yaml", "seedling.yaml"))
     # A stage without end comes to a new city once the servings of one are used up.
-    stages = [(stage, CityStream(RECIPES, endless.cities, endless.model, 0, "")) for stage in endless.stages]
+    stages = [(stage, CityStream(RECIPES, endless.cities, endless.model, 0, "", stage.skip_cities)) for stage in endless.stages]
     sizes = [(stage.photos_per_crop, stage.crops_per_city, 4, 0.5) for stage, _ in stages]
     cuts = [(*one, Cut(400, 70, 1, 0, *size)) for one, size in zip(stages, sizes, strict=True)]
-    last = max(max(stream.at_hand(stage.steps, cut, stage.cities_per_step)) for stage, stream, cut in cuts)
+    last = max(stage.skip_cities + max(stream.at_hand(stage.steps, cut, 2)) for stage, stream, cut in cuts)
     theirs = {10_000 + endless.cities.first + number for number in range(last + 1)}
     theirs |= {10_000 + seedling.cities.first + number for number in range(seedling.cities.train)}
     studied = yaml.safe_load((RECIPES / "rerank-sim.yaml").read_text(encoding="utf-8"))
