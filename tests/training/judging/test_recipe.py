@@ -23,7 +23,8 @@ def test_its_cities_train_nothing_else_and_test_nothing() -> None:
     mine = set(JudgeRecipe.load(RECIPES / "judge.yaml").cities.seeds)
     endless, seedling = (Recipe.load(RECIPES / name) for name in ("compact.yaml", "seedling.yaml"))
     # A stage without end comes to a new city once the servings of one are used up.
-    stages = [(stage, CityStream(RECIPES, endless.cities, endless.model, 0, "", stage.skip_cities)) for stage in endless.stages]
+    read = (RECIPES, endless.cities, endless.model, 0, "")
+    stages = [(stage, CityStream(*read, stage.skip_cities)) for stage in endless.stages]
     sizes = [(stage.photos_per_crop, stage.crops_per_city, 4, 0.5) for stage, _ in stages]
     cuts = [(*one, Cut(400, 70, 1, 0, *size)) for one, size in zip(stages, sizes, strict=True)]
     last = max(stage.skip_cities + max(stream.at_hand(stage.steps, cut, 2)) for stage, stream, cut in cuts)
