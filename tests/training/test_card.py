@@ -36,3 +36,13 @@ def test_the_card_of_a_model_that_went_on_from_another(tmp_path) -> None:
     card = model_card(recipe, file, tmp_path)
     assert "Cities without end from seed 10050 on, each panorama used 8 times, 40% of them hard ones" in card
     assert "makes it again, once `recipes/seedling.yaml` has made `runs/seedling`:" in card
+
+
+def test_the_card_says_how_much_of_the_time_was_spent_in_the_network(tmp_path) -> None:
+    recipe = Recipe.from_dict({"stages": [{"name": "first", "heads": ["match"], "steps": 3}]})
+    (tmp_path / "first").mkdir()
+    rows = "50,seconds,90\n50,waiting_share,0.2\n100,seconds,30\n100,waiting_share,0\n"
+    (tmp_path / "first" / "log.csv").write_text(f"step,name,value\n{rows}")
+    (tmp_path / "mine.yaml").write_text("")
+    card = model_card(recipe, tmp_path / "mine.yaml", tmp_path)
+    assert "| first | minutes | 2 |" in card and "| first | of these in the network, % | 85 |" in card

@@ -108,10 +108,26 @@ def _last_validation(recipe: Recipe, folder: Path) -> list[str]:
         if not log.exists():
             continue
         with log.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["name"].startswith("validation_")]
+            rows = list(csv.DictReader(file))
+        lines += _time(stage.name, rows)
+        rows = [row for row in rows if row["name"].startswith("validation_")]
         last = max((int(row["step"]) for row in rows), default=0)
         for row in rows:
             if int(row["step"]) == last:
                 name = row["name"].removeprefix("validation_").replace("_", " ")
                 lines.append(f"| {stage.name}, step {last} | {name} | {float(row['value']):.3g} |")
     return lines
+
+
+def _time(stage: str, rows: list[dict[str, str]]) -> list[str]:
+    """How long a stage took, and how much of that was spent in the network rather than waiting for batches."""
+    seconds, waiting = (
+        [float(row["value"]) for row in rows if row["name"] == name] for name in ("seconds", "waiting_share")
+    )
+    if not seconds or len(seconds) != len(waiting):
+        return []
+    waited = sum(spent * share for spent, share in zip(seconds, waiting, strict=True)) / sum(seconds)
+    return [
+        f"| {stage} | minutes | {sum(seconds) / 60:.3g} |",
+        f"| {stage} | of these in the network, % | {100 * (1 - waited):.3g} |",
+    ]
