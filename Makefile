@@ -27,7 +27,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 # Trains the bundled model anew, from nothing, by its recipes and seeds: hours; an interrupted run goes on.
-# make reproduce QUICK=1 trains a small version of it in a quarter of an hour, and measures both beside each other.
+# make reproduce QUICK=1 trains a small version of it in a fraction of the time, and measures both beside each other.
 QUICK ?=
 TRAIN := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 OMP_NUM_THREADS=1 $(BIN)/tiercel train
 reproduce: $(INSTALLED)

@@ -1,6 +1,7 @@
 """Photos told apart by ten places: the truth wins in a simulated city, and the numbers are honest about chance."""
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from tiercel.geo import Square
 from tiercel.maps import open_map
 from tiercel.models import Model, load_model
 
-REAL = Path("/work/shared/data/dc")
+REAL = Path(os.environ.get("TIERCEL_REAL_PLACES", "no real places"))
+"""A folder of real photos with views of their places, for whoever has one."""
 
 
 @pytest.fixture(scope="module")

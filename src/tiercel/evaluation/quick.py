@@ -1,6 +1,6 @@
 """``python -m tiercel.evaluation.quick FOLDER FILE``: a model that was trained quickly beside the bundled one.
 
-Both are asked the same panoramas of an unseen city. Whoever trains from nothing sees in a quarter of an hour whether
+Both are asked the same panoramas of an unseen city. Whoever trains from nothing sees soon whether
 the recipe works on their machine.
 """
 
