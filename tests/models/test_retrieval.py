@@ -46,6 +46,26 @@ def test_a_panorama_turned_by_whole_bins_scores_at_turned_headings(bins) -> None
     assert scores.std() > 1e-3
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_map_turned_by_quarters_has_turned_keys(quarters) -> None:
+    head = tiny_model(shared_rays=True).retrieval
+    rng = torch.Generator().manual_seed(quarters)
+    fine, context = torch.randn(1, 32, 40, 40, generator=rng), torch.randn(1, 32, 10, 10, generator=rng)
+    side = 160 * head.pixel_m
+    points = (0.3 + 0.4 * torch.rand(1, 7, 2, generator=rng)) * side
+    moved = points.clone()
+    for _ in range(quarters):  # against the clock, as rot90 turns
+        moved = torch.stack([moved[..., 1], side - moved[..., 0]], -1)
+    with torch.no_grad():
+        keys, bias = head.keys(fine, context, points)
+        turned_keys, turned_bias = head.keys(fine.rot90(quarters, (2, 3)), context.rot90(quarters, (2, 3)), moved)
+    expected = keys.roll(-quarters * CONFIG.headings // 4, dims=2)
+    # Rays that end beyond the map read a thousandth of its edge (`sampled`).
+    torch.testing.assert_close(turned_keys, expected, atol=5e-3, rtol=0)
+    torch.testing.assert_close(turned_bias, bias, atol=1e-4, rtol=1e-4)
+    assert (turned_keys - keys).abs().max() > 0.05
+
+
 def test_sampled_is_grid_sample() -> None:
     rng = torch.Generator().manual_seed(0)
     features = torch.randn(2, 3, 5, 7, generator=rng)

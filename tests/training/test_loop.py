@@ -230,6 +230,17 @@ def test_zooming_borrows_the_photo_encoder_and_leaves_it_alone(noise_cities, tmp
     assert not torch.equal(trained[f"zoom.{stem}"], lent[f"retrieval.{stem}"].half().float())
 
 
+def test_single_weights_can_be_frozen(noise_cities, tmp_path) -> None:
+    stage = small_stage(steps=2, frozen=("retrieval.log_scale",))
+    recipe = dataclasses.replace(RECIPE, stages=(stage,))
+    train_stage(recipe, stage, tmp_path / "fixed", Prepared(noise_cities, []), report=lambda line: None)
+    head = load_model(tmp_path / "fixed", "cpu").retrieval
+    assert head.log_scale == 1.0  # where it starts
+    free = dataclasses.replace(stage, frozen=())
+    train_stage(recipe, free, tmp_path / "free", Prepared(noise_cities, []), report=lambda line: None)
+    assert load_model(tmp_path / "free", "cpu").retrieval.log_scale != 1.0
+
+
 def test_a_stage_goes_on_from_an_earlier_one_of_the_same_head(tmp_path) -> None:
     earlier, later = (tiny_model(seed=seed, heads=("match",)) for seed in (1, 2))
     save_weights(earlier, tmp_path / "model.safetensors")

@@ -55,12 +55,14 @@ class Trial(Arm):
         expected: What was expected of it.
         decision: What was decided; empty while nothing is.
         curve: The curves that it is a point of, and where: such as ``{"steps": 500}``.
+        seed: Of weights and batches, where it is not the base's.
     """
 
     against: str = ""
     expected: str
     decision: str = ""
     curve: dict[str, float] = Field(default_factory=dict)
+    seed: int | None = None
 
 
 class Experiments(Arms):
@@ -105,8 +107,8 @@ def run_experiments(
     """
     rows: list[Row] = []
     for trial in experiments.arms:
-        folder = experiments.train(trial, work / path.stem, report)
-        recipe = experiments.recipe(trial)
+        folder = experiments.train(trial, work / path.stem, report, trial.seed)
+        recipe = experiments.recipe(trial, trial.seed)
         watched = prepare_data(recipe, work / "cities", report).validation
         assert isinstance(watched, list)
         rows += trial_rows(

@@ -157,6 +157,7 @@ class ModelConfig:
         width: Channels of the convolutional encoders, at strides 4, 8 and 16.
         column_width: Channels of a photo's azimuth column.
         key_width: Channels of a retrieval key, per azimuth bin.
+        shared_rays: Whether the rays of all azimuths are read by one layer, instead of each by its own.
         zoom_width: Channels of a zoom key.
         match_width: Channels of the geometric match.
         zoom_pixels: Side in pixels of a square as the zoom head sees it.
@@ -190,6 +191,7 @@ class ModelConfig:
     width: tuple[int, int, int] = (48, 96, 128)
     column_width: int = 128
     key_width: int = 16
+    shared_rays: bool = False
     zoom_width: int = 64
     match_width: int = 16
     zoom_pixels: int = 160

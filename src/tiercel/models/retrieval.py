@@ -35,8 +35,9 @@ class RetrievalHead(nn.Module):
         self.encoder = overhead_encoder(config, FEATURES)
         self.context = nn.Conv2d(config.width[2], FEATURES, 1)
         inputs = FEATURES * (len(config.ranges_m) + 1)
-        self.ray_weight = nn.Parameter(torch.randn(config.headings, inputs, HIDDEN) * (2.0 / inputs) ** 0.5)
-        self.ray_bias = nn.Parameter(torch.zeros(config.headings, 1, HIDDEN))
+        layers = 1 if config.shared_rays else config.headings
+        self.ray_weight = nn.Parameter(torch.randn(layers, inputs, HIDDEN) * (2.0 / inputs) ** 0.5)
+        self.ray_bias = nn.Parameter(torch.zeros(layers, 1, HIDDEN))
         self.neighbours = nn.Conv1d(HIDDEN, config.key_width, 3)
         self.position_bias = nn.Linear(FEATURES, 1)
         self.query = nn.Linear(config.column_width, config.key_width)
@@ -73,7 +74,8 @@ class RetrievalHead(nn.Module):
         along = along.reshape(batch * count, self.config.headings, -1).transpose(0, 1)
         here = sampled(context, positions[:, :, None] / (16 * self.pixel_m)).reshape(batch * count, FEATURES)
         rays = torch.cat([along, here.expand(self.config.headings, -1, -1)], -1)
-        hidden = functional.relu(torch.baddbmm(self.ray_bias, rays, self.ray_weight))
+        weight = self.ray_weight.expand(self.config.headings, -1, -1)
+        hidden = functional.relu(torch.baddbmm(self.ray_bias, rays, weight))
         hidden = functional.pad(hidden.permute(1, 2, 0), (1, 1), mode="circular")
         keys = functional.normalize(self.neighbours(hidden).transpose(1, 2).float(), dim=-1)
         bias = self.position_bias(here.float())[:, 0]

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,7 +198,7 @@ def train_stage(recipe: Recipe, stage: Stage, folder: Path, cities: Prepared, re
         loss_module.teachers.append(load_model(folder.parent / stage.teacher, accelerator.device))
     if isinstance(loss_module, MatchLoss) and stage.beside:
         loss_module.beside.append(load_model(folder.parent / stage.beside, accelerator.device))
-    frozen = [model.get_submodule(name).requires_grad_(False) for name in stage.frozen]
+    frozen = freeze(model, stage.frozen)
     learning = [parameter for parameter in loss_module.parameters() if parameter.requires_grad]
     kept = _restore(folder / STATE, loss_module)
     first = int(kept["step"]) if kept else 0
@@ -425,6 +425,22 @@ def _keep_better(path: Path, model: Model, value: float, best: float | None) -> 
     torch.save({"model": model.state_dict(), "value": value}, temporary)
     temporary.replace(path)
     return value
+
+
+def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """Keep parts of a model from learning.
+
+    Args:
+        model: The model.
+        names: Of its modules, such as ``photo``, or of single weights, such as ``retrieval.log_scale``.
+
+    Returns:
+        The modules among them, which are to be put into evaluation mode.
+    """
+    weights = dict(model.named_parameters())
+    for name in names:
+        (weights[name] if name in weights else model.get_submodule(name)).requires_grad_(False)
+    return [model.get_submodule(name) for name in names if name not in weights]
 
 
 def take_over(model: Model, path: Path, parts: tuple[str, ...] = ()) -> int:

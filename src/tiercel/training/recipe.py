@@ -59,7 +59,7 @@ class Stage:
         start_from: Stage, trained before, whose weights this one starts from: the same head's, or its encoders' if
             this one's head is another; or ``bundled`` for the weights that come with tiercel.
         start_parts: Parts of those weights to start from, such as ``[photo, retrieval.encoder]``; all if left out.
-        frozen: Parts of the model that stay as they are, such as ``[photo]``.
+        frozen: Parts of the model, or single weights, that stay as they are, such as ``[photo]``.
         skip_cities: Cities without end that are left out at the beginning: earlier stages have used them up.
         cities_per_step: Different cities in a batch.
         crops_per_city: Map crops from each of them.
