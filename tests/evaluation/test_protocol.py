@@ -44,3 +44,8 @@ def test_there_are_as_many_difficulties_as_the_simulator_has() -> None:
 def test_rows_say_how_hard_the_cities_are(difficulty, area) -> None:
     protocol = Protocol("tiny", "unseen", (0,), 2).at(difficulty)
     assert (protocol.difficulty, protocol.area) == (difficulty, area)
+
+
+def test_hard_cities_may_be_asked_less() -> None:
+    assert (LOCATE.at("plain").photos, LOCATE.at("hard").photos) == (500, 250)
+    assert UNSEEN.at("hard").photos == UNSEEN.photos

@@ -84,7 +84,9 @@ def evaluate(
         TiercelError: a seed belongs to the training split, or there is no such difficulty.
     """
     seeds = tuple(protocol.seeds if seeds is None else seeds)
-    protocol = dataclasses.replace(protocol, seeds=seeds, photos=photos or protocol.photos)
+    protocol = dataclasses.replace(protocol, seeds=seeds)
+    if photos:
+        protocol = dataclasses.replace(protocol, photos=photos, photos_if_hard=0)
     _check(seeds, difficulties or ())
     protocols = [protocol.at(one) for one in difficulties] if difficulties else [protocol]
     ask = _Asking(model, Path(work), report)
@@ -94,7 +96,8 @@ def evaluate(
         _shown(load_model(model), cities, Path(work), step),
     ):
         found = list((pool.map if pool else map)(ask.city, *zip(*cities, strict=True)))
-    command = f"tiercel evaluate --model {model} --photos {protocol.photos} " + " ".join(f"--seed {s}" for s in seeds)
+    command = f"tiercel evaluate --model {model} " + " ".join(f"--seed {s}" for s in seeds)
+    command += f" --photos {photos}" if photos else ""
     command += "".join(f" --difficulty {one}" for one in difficulties or ())
     rows: list[Row] = []
     honest: list[Row] = []

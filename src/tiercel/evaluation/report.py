@@ -63,7 +63,7 @@ def render(path: Path, calibration: Path | None = None) -> str:
         "",
         f"Measured by `{some.command}` on {some.machine}. Simulated cities of seeds "
         f"{', '.join(map(str, some.seeds))}, which neither trained nor fitted anything: 2 km square, 4,096 leaf cells "
-        f"of 31.25 m, {some.n:,} queries of each kind, other days, seasons and cameras than the map's. In brackets: "
+        f"of 31.25 m, {_asked(rows)}, other days, seasons and cameras than the map's. In brackets: "
         "95 % bootstrap interval over queries. A dash stands where nothing was measured. An answer is *right* within "
         "50 m.",
         "",
@@ -137,6 +137,12 @@ def _honesty_table(rows: Rows) -> list[str]:
         if names[1] in rows:
             lines.append(line([words, *(cell(rows.get(name)) for name in names)]))
     return lines
+
+
+def _asked(rows: Rows) -> str:
+    """How many queries of each kind there were, in the cities of each difficulty."""
+    first = {area: next(row for name, row in rows.items() if name.split("/")[2] == area) for area, _ in _measured(rows)}
+    return ", ".join(f"{row.n:,} queries of each kind in {AREAS[area]}" for area, row in first.items())
 
 
 def write_into_card(card: Path, results: Path) -> None:
