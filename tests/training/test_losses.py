@@ -23,7 +23,10 @@ from tiercel.training.losses import (
     RetrievalLoss,
     cover_in_view,
     held_right,
+    in_cells,
+    likely_headings,
     loss_for,
+    match_cells_per_position,
     naming_loss,
     said_by_retrieval,
 )
@@ -449,12 +452,12 @@ def beside(noise_cities) -> dict[str, torch.Tensor]:
 def test_what_retrieval_says_lies_where_the_match_looks(beside) -> None:
     """At the cell that holds a position of retrieval's grid, it is that pose's score, whichever way it is computed."""
     model, inside = tiny_model(seed=2, heads=("retrieval",)).eval(), 40
-    said = said_by_retrieval(model, beside, inside)
-    photos, headings = beside["start"].flatten(0, 1).shape
+    start, per_position = beside["start"].flatten(0, 1), match_cells_per_position(CONFIG)
+    said = in_cells(said_by_retrieval(model, beside, inside), start, per_position, inside)
+    photos, headings = start.shape
     assert said.shape == (photos, headings, 2, inside, inside)
     head, cell = model.retrieval, CONFIG.match_cell_m
     # The middle of both pictures is the same place: metres from it, for the first position in the north-west.
-    per_position = CONFIG.match_cells_per_leaf // CONFIG.positions_per_leaf
     off = (-inside / 2 + per_position / 2) * cell
     middle = beside["around_image"].shape[-1] * head.pixel_m / 2
     where = torch.full((2, 1, 2), middle + off)
@@ -462,10 +465,42 @@ def test_what_retrieval_says_lies_where_the_match_looks(beside) -> None:
         columns = model.photo(beside["strips"].flatten(0, 1), False)
         keys, bias = head.keys(*head.features(beside["around_image"]), where)
         scores = pose_scores(head.queries(columns), keys.flatten(0, 1), bias.flatten())
-    bins = (beside["start"].flatten(0, 1) / (2 * math.pi) * CONFIG.headings).round().long() % CONFIG.headings
+    bins = (start / (2 * math.pi) * CONFIG.headings).round().long() % CONFIG.headings
     for photo, heading, crop in itertools.product(range(photos), range(headings), range(2)):
         found = said[photo, heading, crop, :per_position, :per_position]
         assert torch.allclose(found, scores[photo, crop, bins[photo, heading]].expand_as(found), atol=1e-4)
+
+
+def test_likely_headings_stand_for_all_wrong_ones() -> None:
+    """What a softmax sums over the wrong headings, estimated from a few that are drawn."""
+    generator = torch.Generator().manual_seed(3)
+    said = 3 * torch.randn(1, 32, generator=generator)
+    scores = said + torch.randn(1, 32, generator=generator)
+    right = torch.tensor([math.radians(11.25 * 5 + 3)])
+    torch.manual_seed(0)
+    azimuth, weight = likely_headings(said.expand(4000, -1), right.expand(4000), 3)
+    bins = (azimuth / (2 * math.pi) * 32).round().long() % 32
+    wrong = [bin for bin in range(32) if bin not in (4, 5, 6)]
+    assert sorted(set(bins.flatten().tolist())) == wrong
+    expected = scores[0, wrong].exp().sum()
+    found = (scores.expand(4000, -1).gather(1, bins) + weight).exp().sum(1)
+    assert float(found.mean()) == pytest.approx(float(expected), rel=0.05)
+    # Fewer draws are needed for it than of headings at random.
+    at_random = scores[0, wrong].exp() * len(wrong)
+    assert float(found.std()) < 0.6 * float(at_random.std()) / 3**0.5
+
+
+def test_the_match_is_asked_about_headings_that_retrieval_holds_likely(beside) -> None:
+    stage = small_stage(heads=("match",), crops_per_city=1, beside="retrieval", likely_headings=True)
+    match, other = tiny_model(seed=1, heads=("match",)), tiny_model(seed=2, heads=("retrieval",)).eval()
+    likely, random = (loss_for(match, dataclasses.replace(stage, likely_headings=on)) for on in (True, False))
+    for loss in (likely, random):
+        loss.beside.append(other)
+    torch.manual_seed(0)
+    found = likely(beside)
+    # They stand for all headings but three, not for one each.
+    assert float(found["both"]) > float(random(beside)["both"]) + 1.0
+    assert found["loss"].requires_grad
 
 
 def test_the_match_learns_beside_retrieval(beside) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tiercel.errors import TiercelError
+from tiercel.models.config import ModelConfig
 from tiercel.models.match import RANGES, MatchHead, correlate, polar_columns
 from tiercel.models.model import Model
 from tiercel.models.retrieval import FEATURES, RetrievalHead, pose_scores
@@ -361,7 +362,7 @@ def held_right(log_pose: Tensor, cells: Tensor, error: float) -> Tensor:
 
 @torch.no_grad()
 def said_by_retrieval(model: Model, batch: Batch, inside: int) -> Tensor:
-    """Retrieval's scores of the poses that the match scores in a batch.
+    """Retrieval's scores of the poses around those that the match scores in a batch.
 
     Args:
         model: With the head ``retrieval``.
@@ -369,28 +370,75 @@ def said_by_retrieval(model: Model, batch: Batch, inside: int) -> Tensor:
         inside: Cells along the side of what the match scores in a crop.
 
     Returns:
-        (photos, headings, crops, inside, inside), the same for all cells of one of retrieval's positions, and for all
-        headings in one azimuth bin.
+        (photos, azimuth bins, crops, n, n): left edge in a bin, at positions that are `match_cells_per_position`
+        cells apart, the first in the middle of the first so many cells.
     """
     head, photo, config = model.retrieval, model.photo, model.config
     assert head is not None and photo is not None
-    strips, start = batch["strips"].flatten(0, 1), batch["start"].flatten(0, 1)
-    per_position = config.match_cells_per_leaf // config.positions_per_leaf
-    count, crops = math.ceil(inside / per_position), len(batch["image"])
+    strips, apart = batch["strips"].flatten(0, 1), match_cells_per_position(config)
+    count, crops = math.ceil(inside / apart), len(batch["image"])
     beyond = (batch["around_image"].shape[-1] * head.pixel_m - batch["image"].shape[-1] * config.resolution) / 2
     edge = beyond + (batch["image"].shape[-1] * config.resolution - inside * config.match_cell_m) / 2
-    steps = edge + (torch.arange(count, device=strips.device) + 0.5) * per_position * config.match_cell_m
+    steps = edge + (torch.arange(count, device=strips.device) + 0.5) * apart * config.match_cell_m
     south, east = torch.meshgrid(steps, steps, indexing="ij")
     places = torch.stack([east, south], -1).reshape(1, -1, 2).expand(crops, -1, -1)
     columns = photo(strips, strips.shape[-1] == config.strip_columns)
     keys, bias = head.keys(*head.features(batch["around_image"]), places)
     with exactly(columns.device):
         scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
-    bins = (start / (2 * math.pi) * config.headings).round().long() % config.headings
-    chosen = scores.gather(2, bins[:, None].expand(-1, scores.shape[1], -1)).transpose(1, 2)
-    grid = chosen.reshape(*bins.shape, crops, count, count)
-    cells = grid.repeat_interleave(per_position, 3).repeat_interleave(per_position, 4)
-    return cells[..., :inside, :inside]
+    return scores.transpose(1, 2).unflatten(2, (crops, count, count))
+
+
+def match_cells_per_position(config: ModelConfig) -> int:
+    """Cells of the match from one of retrieval's positions to the next."""
+    return config.match_cells_per_leaf // config.positions_per_leaf
+
+
+def in_cells(said: Tensor, start: Tensor, apart: int, inside: int) -> Tensor:
+    """What retrieval says of the poses that the match scores.
+
+    Args:
+        said: (photos, azimuth bins, crops, n, n) from `said_by_retrieval`.
+        start: (photos, headings) azimuth of the left edge, radians.
+        apart: Cells from one position to the next.
+        inside: Cells along a side.
+
+    Returns:
+        (photos, headings, crops, inside, inside), the same for all cells around a position, and for all headings in one
+        azimuth bin.
+    """
+    bins = (start / (2 * math.pi) * said.shape[1]).round().long() % said.shape[1]
+    chosen = said[torch.arange(len(said), device=said.device)[:, None], bins]
+    return chosen.repeat_interleave(apart, 3).repeat_interleave(apart, 4)[..., :inside, :inside]
+
+
+def likely_headings(said: Tensor, right: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Wrong headings, drawn mostly where they are held likely, and weighed so that they stand for all wrong ones.
+
+    The sum over all wrong headings of what a softmax has in its denominator is estimated without bias, by importance
+    sampling: where retrieval is mistaken is where the match has to know better.
+
+    Args:
+        said: (photos, azimuth bins) how likely each is held to be, as logarithms with any constant.
+        right: (photos,) the right azimuth, radians; its bin and those beside it are not drawn.
+        count: How many to draw for each photo.
+
+    Returns:
+        Azimuths (photos, count), radians, and what is to be added to the scores of poses that have them.
+    """
+    bins = torch.arange(said.shape[1], device=said.device)
+    off = (bins - (right[:, None] / (2 * math.pi) * said.shape[1]).round()) % said.shape[1]
+    wrong = (off > 1) & (off < said.shape[1] - 1)
+    share = said.masked_fill(~wrong, -math.inf).softmax(1)
+    # Some are drawn at random, so that no weight grows without bound.
+    share = (1.0 - ANYWHERE) * share + ANYWHERE * wrong / wrong.sum(1, keepdim=True)
+    drawn = torch.multinomial(share, count, replacement=True)
+    within = torch.rand(drawn.shape, device=said.device) - 0.5
+    return (drawn + within) * (2 * math.pi / said.shape[1]), -(share.gather(1, drawn) * count).log()
+
+
+ANYWHERE = 0.2
+"""Share of `likely_headings` that are drawn at random."""
 
 
 class MatchLoss(nn.Module):
@@ -434,17 +482,24 @@ class MatchLoss(nn.Module):
         crops, photos = batch["strips"].shape[:2]
         around = batch["strips"].shape[-1] == head.config.strip_columns
         polar = head.polar(batch["strips"].flatten(0, 1), around)
-        templates = head.template(polar, batch["start"].flatten(0, 1))
         features = head.features(batch["image"])
-        scores = correlate(templates, features[None]) * head.scale()
-        inside = scores.shape[-1]
+        inside = features.shape[-1] - 2 * head.radius
+        start = batch["start"].flatten(0, 1)
+        said = [said_by_retrieval(other, batch, inside) * self.stage.beside_weight for other in self.beside]
+        weight = torch.zeros_like(start)
+        if said and self.stage.likely_headings:
+            wrong, weight[:, 1:] = likely_headings(
+                said[0].flatten(2).logsumexp(2), start[:, 0], self.stage.wrong_headings
+            )
+            start = torch.cat([start[:, :1], wrong], 1)
+        scores = correlate(head.template(polar, start), features[None]) * head.scale()
         # From metres to cells of the correlation, whose first entry has its centre `radius` cells in.
         cells = batch["truth"].flatten(0, 1) / head.config.match_cell_m - 0.5 - head.radius
         crop = torch.arange(crops, device=cells.device).repeat_interleave(photos)
         loss, together = self._right(scores, cells, crop), {}
-        for other in self.beside:
-            with exactly(scores.device):
-                scores = scores + self.stage.beside_weight * said_by_retrieval(other, batch, inside)
+        for one in said:
+            scores = scores + in_cells(one, start, match_cells_per_position(head.config), inside)
+            scores = scores + weight[:, :, None, None, None]
             alone = loss
             loss = self._right(scores, cells, crop)
             together = {"match_alone": alone.detach(), "both": loss.detach()}

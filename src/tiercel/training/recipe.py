@@ -102,6 +102,8 @@ class Stage:
         beside: Folder, beside the stage's, of a model that is trained already and whose retrieval has its say on every
             pose beside the match, which then learns most what retrieval does not know (match).
         beside_weight: Of its say.
+        likely_headings: Whether wrong headings are drawn where the one beside holds them likely, and weighed so that
+            they stand for all wrong ones, instead of at random (match).
         pairs_per_batch: Pairs of a photo and a tile in a batch of each process (embedding).
         pairs_per_epoch: Pairs that one pass takes, drawn anew for each; 0 for all there are (embedding).
         sampling: Which pairs meet in a batch: ``random``; ``gps``, neighbours on the ground; or ``dynamic``, those in
@@ -165,6 +167,7 @@ class Stage:
     teacher_loss: float = 1.0
     beside: str = ""
     beside_weight: float = 0.7
+    likely_headings: bool = False
     pairs_per_batch: int = 64
     pairs_per_epoch: int = 0
     sampling: str = "dynamic"
