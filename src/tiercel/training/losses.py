@@ -386,7 +386,8 @@ def said_by_retrieval(model: Model, batch: Batch, inside: int) -> Tensor:
     keys, bias = head.keys(*head.features(batch["around_image"]), places)
     with exactly(columns.device):
         scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
-    return scores.transpose(1, 2).unflatten(2, (crops, count, count))
+    by_bin = scores.transpose(1, 2)
+    return by_bin.reshape(*by_bin.shape[:2], crops, count, count)
 
 
 def match_cells_per_position(config: ModelConfig) -> int:
