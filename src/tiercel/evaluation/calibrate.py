@@ -31,7 +31,7 @@ from tiercel.search import posterior
 from tiercel.search.policies import zoom_policy
 from tiercel.training.splits import seeds as seeds_of
 
-TEMPERATURES = (0.7, 0.85, 1.0, 1.2, 1.4)
+TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4)
 ZOOM_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25)
 FIRST_WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 MATCH_WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
