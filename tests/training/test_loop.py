@@ -15,7 +15,7 @@ from tiercel.errors import TiercelError
 from tiercel.models import load_model
 from tiercel.models.model import save_weights
 from tiercel.training import Recipe, loop, train
-from tiercel.training.loop import Log, Prepared, learning_rate, take_over, train_stage
+from tiercel.training.loop import Log, Prepared, freeze, learning_rate, take_over, train_stage
 from tiercel.training.muon import Muon
 
 RETRIEVAL = small_stage(
@@ -239,6 +239,11 @@ def test_single_weights_can_be_frozen(noise_cities, tmp_path) -> None:
     free = dataclasses.replace(stage, frozen=())
     train_stage(recipe, free, tmp_path / "free", Prepared(noise_cities, []), report=lambda line: None)
     assert load_model(tmp_path / "free", "cpu").retrieval.log_scale != 1.0
+
+
+def test_what_is_not_there_cannot_be_frozen() -> None:
+    with pytest.raises(TiercelError, match="frozen names 'photos', which this model has not"):
+        freeze(tiny_model(heads=("retrieval",)), ["photos"])
 
 
 def test_a_stage_goes_on_from_an_earlier_one_of_the_same_head(tmp_path) -> None:

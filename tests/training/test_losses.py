@@ -26,7 +26,6 @@ from tiercel.training.losses import (
     in_cells,
     likely_headings,
     loss_for,
-    match_cells_per_position,
     naming_loss,
     said_by_retrieval,
 )
@@ -452,7 +451,7 @@ def beside(noise_cities) -> dict[str, torch.Tensor]:
 def test_what_retrieval_says_lies_where_the_match_looks(beside) -> None:
     """At the cell that holds a position of retrieval's grid, it is that pose's score, whichever way it is computed."""
     model, inside = tiny_model(seed=2, heads=("retrieval",)).eval(), 40
-    start, per_position = beside["start"].flatten(0, 1), match_cells_per_position(CONFIG)
+    start, per_position = beside["start"].flatten(0, 1), CONFIG.match_cells_per_position
     said = in_cells(said_by_retrieval(model, beside, inside), start, per_position, inside)
     photos, headings = start.shape
     assert said.shape == (photos, headings, 2, inside, inside)
@@ -501,6 +500,12 @@ def test_the_match_is_asked_about_headings_that_retrieval_holds_likely(beside) -
     # They stand for all headings but three, not for one each.
     assert float(found["both"]) > float(random(beside)["both"]) + 1.0
     assert found["loss"].requires_grad
+
+
+def test_likely_headings_need_a_model_that_says_what_is_likely() -> None:
+    stage = small_stage(heads=("match",), likely_headings=True)
+    with pytest.raises(TiercelError, match="name it by beside"):
+        loss_for(tiny_model(heads=("match",)), stage)
 
 
 def test_the_match_learns_beside_retrieval(beside) -> None:

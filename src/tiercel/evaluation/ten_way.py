@@ -151,7 +151,7 @@ def encode_places(model: Model, places: Sequence[Place]) -> PlaceFeatures:
     along = (torch.arange(2 * half) + 0.5 - half) * step
     offset = torch.stack(torch.meshgrid(along, along, indexing="ij")[::-1], -1).reshape(-1, 2)
     middle = side * config.resolution / 2
-    cells, reach = round(config.match_cells_per_leaf / config.positions_per_leaf) * half, match.radius
+    cells, reach = config.match_cells_per_position * half, match.radius
     centre = round(middle / config.match_cell_m)
     inner = slice(centre - cells - reach, centre + cells + reach)
     keys, bias, features = [], [], []

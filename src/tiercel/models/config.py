@@ -255,6 +255,11 @@ class ModelConfig:
         """Side of a cell of the geometric match in metres."""
         return self.leaf_m / self.match_cells_per_leaf
 
+    @property
+    def match_cells_per_position(self) -> int:
+        """Cells of the geometric match from one of retrieval's positions to the next."""
+        return self.match_cells_per_leaf // self.positions_per_leaf
+
     def on_grid(self, leaf_m: float) -> ModelConfig:
         """The same network on a tree with leaves of another size.
 

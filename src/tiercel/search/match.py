@@ -223,7 +223,7 @@ class Matcher:
             (n, leaves of a tile, positions): the log-sum-exp over the match's cells around each position.
         """
         tile, across, tried = self.tile, self.model.config.positions_per_leaf, len(templates)
-        cells = self.cells // across
+        cells = self.model.config.match_cells_per_position
         products = templates.new_empty(len(tiles), tried, *templates.shape[2:])
         multiply(templates, tiles, products.transpose(0, 1))
         side, inside = templates.shape[2], tile * self.cells

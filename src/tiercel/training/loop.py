@@ -436,11 +436,16 @@ def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
 
     Returns:
         The modules among them, which are to be put into evaluation mode.
+
+    Raises:
+        TiercelError: the model has no such part.
     """
-    weights = dict(model.named_parameters())
+    modules, weights = dict(model.named_modules()), dict(model.named_parameters())
     for name in names:
-        (weights[name] if name in weights else model.get_submodule(name)).requires_grad_(False)
-    return [model.get_submodule(name) for name in names if name not in weights]
+        if name not in modules and name not in weights:
+            raise TiercelError(f"frozen names '{name}', which this model has not: name a part of it, such as photo.")
+        (modules.get(name) or weights[name]).requires_grad_(False)
+    return [modules[name] for name in names if name in modules]
 
 
 def take_over(model: Model, path: Path, parts: tuple[str, ...] = ()) -> int:

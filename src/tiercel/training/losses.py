@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tiercel.errors import TiercelError
-from tiercel.models.config import ModelConfig
 from tiercel.models.match import RANGES, MatchHead, correlate, polar_columns
 from tiercel.models.model import Model
 from tiercel.models.retrieval import FEATURES, RetrievalHead, pose_scores
@@ -24,6 +23,8 @@ from tiercel.training.recipe import Stage
 
 HIDDEN_SCORE = -1e4
 """Takes the place of a score that must not compete."""
+ANYWHERE = 0.2
+"""Share of `likely_headings` that are drawn at random."""
 
 
 def exactly(device: torch.device) -> torch.autocast:
@@ -375,7 +376,7 @@ def said_by_retrieval(model: Model, batch: Batch, inside: int) -> Tensor:
     """
     head, photo, config = model.retrieval, model.photo, model.config
     assert head is not None and photo is not None
-    strips, apart = batch["strips"].flatten(0, 1), match_cells_per_position(config)
+    strips, apart = batch["strips"].flatten(0, 1), config.match_cells_per_position
     count, crops = math.ceil(inside / apart), len(batch["image"])
     beyond = (batch["around_image"].shape[-1] * head.pixel_m - batch["image"].shape[-1] * config.resolution) / 2
     edge = beyond + (batch["image"].shape[-1] * config.resolution - inside * config.match_cell_m) / 2
@@ -388,11 +389,6 @@ def said_by_retrieval(model: Model, batch: Batch, inside: int) -> Tensor:
         scores = pose_scores(head.queries(columns.float()), keys.float().flatten(0, 1), bias.float().flatten())
     by_bin = scores.transpose(1, 2)
     return by_bin.reshape(*by_bin.shape[:2], crops, count, count)
-
-
-def match_cells_per_position(config: ModelConfig) -> int:
-    """Cells of the match from one of retrieval's positions to the next."""
-    return config.match_cells_per_leaf // config.positions_per_leaf
 
 
 def in_cells(said: Tensor, start: Tensor, apart: int, inside: int) -> Tensor:
@@ -436,10 +432,6 @@ def likely_headings(said: Tensor, right: Tensor, count: int) -> tuple[Tensor, Te
     drawn = torch.multinomial(share, count, replacement=True)
     within = torch.rand(drawn.shape, device=said.device) - 0.5
     return (drawn + within) * (2 * math.pi / said.shape[1]), -(share.gather(1, drawn) * count).log()
-
-
-ANYWHERE = 0.2
-"""Share of `likely_headings` that are drawn at random."""
 
 
 class MatchLoss(nn.Module):
@@ -499,7 +491,7 @@ class MatchLoss(nn.Module):
         crop = torch.arange(crops, device=cells.device).repeat_interleave(photos)
         loss, together = self._right(scores, cells, crop), {}
         for one in said:
-            scores = scores + in_cells(one, start, match_cells_per_position(head.config), inside)
+            scores = scores + in_cells(one, start, head.config.match_cells_per_position, inside)
             scores = scores + weight[:, :, None, None, None]
             alone = loss
             loss = self._right(scores, cells, crop)
@@ -549,6 +541,10 @@ def loss_for(model: Model, stage: Stage) -> RetrievalLoss | MatchLoss | Contrast
     if set(stage.heads) == {"decoder"}:
         return DecoderLoss(model, stage)
     if set(stage.heads) == {"match"}:
+        if stage.likely_headings and not stage.beside:
+            raise TiercelError(
+                f"stage '{stage.name}': likely_headings are those that another model holds likely: name it by beside."
+            )
         return MatchLoss(model, stage)
     if set(stage.heads) == {"embedding"}:
         return ContrastiveLoss(model, stage)
